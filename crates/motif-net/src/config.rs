@@ -1,0 +1,224 @@
+//! What one trial trains: the config that, with a seed and a dataset's content, determines every bit of the result.
+//!
+//! The names follow the paper and `docs` of each field give the symbol. Validation lives in [`crate::validate`].
+
+use serde::{Deserialize, Serialize};
+
+/// The config of one trial. A trial is a pure function of (config, seed, dataset content).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrialConfig {
+    /// Name of the dataset, resolved to a content hash when the trial is submitted.
+    pub dataset: String,
+    /// Train on the first `n` examples after a shuffle seeded by the trial; all of them when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+    /// Test on the first `n` examples after a shuffle seeded by the trial; all of them when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
+    /// Upstream hidden widths `n_1 … n_{L-1}`.
+    pub hidden: Vec<usize>,
+    /// The learning rule.
+    pub rule: RuleName,
+    /// Downstream width over upstream width, `m_l = round(ratio · n_l)` (Fig. 2).
+    pub ratio: f64,
+    /// Upstream nonlinearity `φ`.
+    pub activation: Activation,
+    /// Downstream nonlinearity `φ̄`.
+    pub downstream_activation: DownstreamActivation,
+    /// The synapses that learn; the others keep their initial values (Fig. 4). `W_L` always learns.
+    pub plastic: Vec<Synapse>,
+    /// Whose activity is the target's own in `ΔV` and `ΔV̄`.
+    pub hebbian_partner: HebbianPartner,
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples per minibatch; the last one of an epoch may be smaller.
+    pub batch_size: usize,
+    /// How the rates change over the steps.
+    pub schedule: Schedule,
+    /// Frobenius norm to which each `ΔX` is scaled down; 0 turns the clip off.
+    pub clip_norm: f64,
+    /// Standard deviation `s` of the initial lateral synapses, `V ~ N(0, s²/n_l)`, `V̄ ~ N(0, s²/m_l)`.
+    pub init_scale_v: f64,
+    /// Learning rates `η_X`.
+    pub rates: PerSynapse,
+    /// Decays `γ_X`.
+    pub decay: PerSynapse,
+    /// The trial ends as diverged when a weight tensor's Frobenius norm or the training loss exceeds this.
+    pub divergence_bound: f64,
+    /// When the diagnostics are logged.
+    pub diagnostics: Diagnostics,
+}
+
+impl Default for TrialConfig {
+    fn default() -> Self {
+        Self {
+            dataset: "glyphs".to_owned(),
+            train_limit: None,
+            test_limit: None,
+            hidden: vec![200, 200, 200],
+            rule: RuleName::Sal,
+            ratio: 2.0,
+            activation: Activation::Relu,
+            downstream_activation: DownstreamActivation::Linear,
+            plastic: Synapse::ALL.to_vec(),
+            hebbian_partner: HebbianPartner::Post,
+            epochs: 8,
+            batch_size: 64,
+            schedule: Schedule::Cosine,
+            clip_norm: 0.5,
+            init_scale_v: 0.9,
+            rates: PerSynapse { w: 0.3, w_bar: 0.13, v: 0.12, v_bar: 0.12 },
+            decay: PerSynapse { w: 0.002, w_bar: 0.002, v: 0.002, v_bar: 0.002 },
+            divergence_bound: 1e5,
+            diagnostics: Diagnostics::Named(NamedCadence::Epoch),
+        }
+    }
+}
+
+/// A learning rule, by its name in a config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleName {
+    /// Self-assembling learning: the four-synapse motif (the paper).
+    Sal,
+    /// Exact backpropagation with SGD.
+    Bp,
+    /// Backpropagation in a network without hidden nonlinearity (Fig. 4's "Linear").
+    Linear,
+    /// Hidden layers frozen at their initial values; only `W_L` learns.
+    LastLayer,
+}
+
+/// Upstream nonlinearity `φ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(a, 0)`.
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// The identity.
+    Linear,
+}
+
+/// Downstream nonlinearity `φ̄`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DownstreamActivation {
+    /// The identity.
+    Linear,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(ā, 0)`: diverges in every setting the authors of this engine tried (one-signed activity).
+    Relu,
+    /// Slope 0.01 below zero.
+    LeakyRelu,
+    /// `h̄ = [u > 0] ⊙ ā`; the gate multiplies `u` alike.
+    Gated,
+}
+
+/// One of the motif's four synapses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synapse {
+    /// Upstream `W_l : h_{l-1} → h_l`, shape `n_l × n_{l-1}`.
+    W,
+    /// Downstream `W̄_l : h̄_{l+1} → h̄_l`, shape `m_l × m_{l+1}`.
+    WBar,
+    /// Lateral `V_l : h_l → h̄_l`, shape `m_l × n_l`.
+    V,
+    /// Lateral `V̄_l : h̄_l → h_l`, shape `n_l × m_l`.
+    VBar,
+}
+
+impl Synapse {
+    /// All four, in the order used everywhere.
+    pub const ALL: [Self; 4] = [Self::W, Self::WBar, Self::V, Self::VBar];
+
+    /// The ASCII name in configs, metrics and snapshots.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::W => "w",
+            Self::WBar => "w_bar",
+            Self::V => "v",
+            Self::VBar => "v_bar",
+        }
+    }
+}
+
+/// Whose activity is the target's own in the lateral synapses' updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HebbianPartner {
+    /// After the nonlinearity: `h`, `h̄`.
+    Post,
+    /// Before it: `a`, `ā`.
+    Pre,
+}
+
+/// How the rates change over the steps; `t` counts from 0 to `T - 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// `η(t) = η`.
+    Constant,
+    /// `η(t) = η · ½ (1 + cos(π t / T))`.
+    Cosine,
+}
+
+/// One number per synapse.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerSynapse {
+    /// For `W`.
+    pub w: f64,
+    /// For `W̄`.
+    pub w_bar: f64,
+    /// For `V`.
+    pub v: f64,
+    /// For `V̄`.
+    pub v_bar: f64,
+}
+
+impl PerSynapse {
+    /// The number for one synapse.
+    #[must_use]
+    pub const fn of(&self, synapse: Synapse) -> f64 {
+        match synapse {
+            Synapse::W => self.w,
+            Synapse::WBar => self.w_bar,
+            Synapse::V => self.v,
+            Synapse::VBar => self.v_bar,
+        }
+    }
+}
+
+/// When diagnostics are logged: `"off"`, `"epoch"` or `{ every_steps = n }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Diagnostics {
+    /// By name.
+    Named(NamedCadence),
+    /// Each `every_steps` minibatches.
+    Steps(StepCadence),
+}
+
+/// A cadence with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedCadence {
+    /// Never.
+    Off,
+    /// At the end of each epoch.
+    Epoch,
+}
+
+/// A cadence in minibatches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepCadence {
+    /// Minibatches between two logged points, at least 1.
+    pub every_steps: usize,
+}

@@ -1,0 +1,2 @@
+//! The motif network.
+pub mod config;

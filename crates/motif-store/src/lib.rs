@@ -1,0 +1,138 @@
+//! The store: where sweeps, trials, attempts, metrics, workers and tokens live. The only crate with SQL.
+//!
+//! Everything above speaks to the [`Store`] trait and may assume nothing of SQLite. A call that returns `Ok` has
+//! committed. Every change of a trial's state goes through [`motif_sweep::lifecycle`].
+
+pub mod records;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use motif_sweep::{
+    ids::{AttemptId, SweepId, TokenId, TrialId},
+    lifecycle::TrialState,
+};
+
+use crate::records::{
+    AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved,
+    NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
+    WorkerRecord,
+};
+
+/// Why a call changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The lease is no longer the trial's current one.
+    #[error("the lease is stale: the trial has gone on without this attempt")]
+    StaleLease,
+    /// The request contradicts what is stored.
+    #[error("{0}")]
+    Conflict(String),
+    /// The idempotency key was used with another body.
+    #[error("this idempotency key was used with another body")]
+    IdempotencyMismatch,
+    /// A batch of points starts beyond what is stored.
+    #[error("points are missing before seq {found}: send from {expected}")]
+    Gap {
+        /// The next `seq` the store expects.
+        expected: u64,
+        /// The first one it was sent.
+        found: u64,
+    },
+    /// The store cannot be read or written at the moment; nothing was changed.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is stored cannot be understood.
+    #[error("the store holds what it should not: {0}")]
+    Corrupt(String),
+}
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The store. `now` is always the server's clock.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The database's epoch: it changes when a backup is restored, so that older leases are refused.
+    fn epoch(&self) -> u64;
+
+    /// Whether the store can be written right now.
+    async fn ready(&self) -> Result<()>;
+
+    /// Stores a sweep and all its trials, or nothing.
+    async fn sweep_create(&self, sweep: NewSweep, key: Option<IdempotencyKey>, now: Timestamp)
+    -> Result<Submitted>;
+    /// One sweep.
+    async fn sweep_get(&self, id: SweepId) -> Result<SweepRecord>;
+    /// Sweeps, newest first, before (older than) the given one.
+    async fn sweep_list(&self, before: Option<SweepId>, limit: u32) -> Result<Page<SweepRecord, SweepId>>;
+    /// A sweep's conditions with their trials by state, by index.
+    async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>>;
+    /// Pauses, resumes, cancels or retries a sweep; `principal` is audited.
+    async fn sweep_steer(&self, id: SweepId, steer: Steer, principal: &str, now: Timestamp)
+    -> Result<Steered>;
+
+    /// One trial.
+    async fn trial_get(&self, id: TrialId) -> Result<TrialRecord>;
+    /// A trial's config, its hash and its dataset's hash.
+    async fn trial_condition(&self, id: TrialId) -> Result<ConditionRecord>;
+    /// A sweep's trials by position, from the given position on, in one state or all.
+    async fn trial_list(
+        &self,
+        sweep: SweepId,
+        state: Option<TrialState>,
+        from: u64,
+        limit: u32,
+    ) -> Result<Page<TrialRecord, u64>>;
+    /// A trial's attempts, oldest first.
+    async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>>;
+    /// The points of a trial's newest attempt (of the completing one, once it is done), and that attempt's number.
+    async fn trial_points(&self, id: TrialId) -> Result<(u32, Vec<PointRecord>)>;
+    /// Names of all metrics logged in a sweep, sorted.
+    async fn sweep_metric_names(&self, id: SweepId) -> Result<Vec<String>>;
+    /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
+    async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
+
+    /// Leases queued trials in queue order: older sweeps first, then position; at most one open attempt per trial.
+    async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>>;
+    /// Extends a lease.
+    async fn attempt_heartbeat(
+        &self,
+        fence: Fence,
+        step: u64,
+        total_steps: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Moved>;
+    /// Adds points that are not there yet; returns the next `seq` expected.
+    async fn attempt_points(&self, fence: Fence, points: Vec<PointRecord>, now: Timestamp)
+    -> Result<(u64, Moved)>;
+    /// Ends a trial with its result. The same result again is `Ok`; another one is a conflict.
+    async fn attempt_complete(&self, fence: Fence, finish: Finish, now: Timestamp) -> Result<Moved>;
+    /// Ends an attempt with an error; `jitter` in `[0, 1)` spreads the retries.
+    async fn attempt_fail(
+        &self,
+        fence: Fence,
+        reason: String,
+        retryable: bool,
+        jitter: f64,
+        now: Timestamp,
+    ) -> Result<Moved>;
+    /// Gives a trial back.
+    async fn attempt_release(&self, fence: Fence, reason: String, now: Timestamp) -> Result<Moved>;
+    /// Takes back every lease that has expired, stalled or overrun.
+    async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>>;
+
+    /// All workers, most recently heard of first.
+    async fn worker_list(&self) -> Result<Vec<WorkerRecord>>;
+
+    /// Stores a token.
+    async fn token_create(&self, token: TokenRecord) -> Result<()>;
+    /// All tokens, oldest first.
+    async fn token_list(&self) -> Result<Vec<TokenRecord>>;
+    /// Revokes a token; revoking twice is `Ok`.
+    async fn token_revoke(&self, id: TokenId, now: Timestamp) -> Result<()>;
+    /// The unrevoked token with this hash.
+    async fn token_by_hash(&self, hash: [u8; 32]) -> Result<Option<TokenRecord>>;
+}

@@ -1,0 +1,5 @@
+//! The domain.
+pub mod clock;
+pub mod ids;
+pub mod lifecycle;
+pub mod plan;
