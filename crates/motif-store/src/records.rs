@@ -210,8 +210,8 @@ pub struct Claim {
     pub offers: Vec<LeaseOffer>,
 }
 
-/// Identity for one lease, drawn by the server. The secret is derived from the claim, so that a repeated claim can be
-/// answered with the same token while only its hash is stored.
+/// Identity for one lease. The secret is derived from the claim's own and the offer's index, so that a repeated claim
+/// can be answered with the same token while only its hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseOffer {
     /// The attempt's id.
@@ -223,6 +223,8 @@ pub struct LeaseOffer {
 /// A leased trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leased {
+    /// Which of the claim's offers it took.
+    pub offer: u32,
     /// The attempt.
     pub attempt_id: AttemptId,
     /// The trial.

@@ -14,6 +14,9 @@ use crate::{metrics::MetricPoint, trials::TrialReport};
 pub struct ClaimRequest {
     /// A repeat with the same id returns the same leases.
     pub claim_id: Uuid,
+    /// 256 random bits in hex, drawn by the worker for this claim; the leases' secrets are derived from it, so that a
+    /// repeated claim gets the same tokens although the server keeps only their hashes.
+    pub secret: String,
     /// The worker.
     pub worker: WorkerHello,
     /// Trials wanted, at least 1.
