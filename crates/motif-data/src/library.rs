@@ -1,0 +1,478 @@
+//! The folder in which a machine keeps its datasets: contents under their hash, names that point at them.
+//!
+//! Must not know: where the bytes came from, who asks, the time.
+//!
+//! `datasets/blobs/<hash>` holds canonical bytes and never changes; `datasets/names/<name>.json` holds a name's
+//! hash and summary. Both are written to a temporary file, synced, and renamed, so a crash leaves the old state
+//! or the new one, and several processes may share the folder.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Dataset, DatasetError, DatasetSummary, MAX_DATASET_BYTES};
+use crate::glyphs::{self, GLYPHS_HASH, GLYPHS_NAME};
+use crate::names::{MAX_NAME_BYTES, is_hash, is_name};
+
+/// Datasets kept in memory by one library, most recently used last.
+pub const MAX_CACHED_DATASETS: usize = 3;
+/// Largest name file that is read.
+pub const MAX_NAME_FILE_BYTES: usize = 16 * 1024;
+
+/// Why the library could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// A name that cannot be a file name.
+    #[error(
+        "dataset name {name:?} is not allowed: 1 to {MAX_NAME_BYTES} of a-z 0-9 . _ - beginning with a letter or digit"
+    )]
+    Name {
+        /// The name given.
+        name: String,
+    },
+    /// A hash that is no hash.
+    #[error("dataset hash {hash:?} is not 64 lower-case hexadecimal digits")]
+    Hash {
+        /// The hash given.
+        hash: String,
+    },
+    /// Nobody knows the name.
+    #[error("there is no dataset named {name:?}")]
+    UnknownName {
+        /// The name given.
+        name: String,
+    },
+    /// The contents are not here.
+    #[error("there is no dataset with hash {hash} in this library")]
+    UnknownHash {
+        /// The hash given.
+        hash: String,
+    },
+    /// The name is taken by other contents.
+    #[error("dataset {name:?} is {old}, not {new}: say so explicitly to replace it")]
+    NameTaken {
+        /// The name given.
+        name: String,
+        /// Hash that the name points at.
+        old: String,
+        /// Hash that it was to point at.
+        new: String,
+    },
+    /// The name belongs to a generator.
+    #[error("dataset name {name:?} is built in ({builtin}) and cannot be given to {new}")]
+    BuiltIn {
+        /// The name given.
+        name: String,
+        /// Hash of the built-in contents.
+        builtin: String,
+        /// Hash that it was to point at.
+        new: String,
+    },
+    /// The bytes are not a dataset.
+    #[error("the bytes given are not a dataset")]
+    Bytes {
+        /// What is wrong with them.
+        #[source]
+        source: DatasetError,
+    },
+    /// A blob does not have the hash it is filed under.
+    #[error("{}: contents have hash {found}, expected {expected}: import the dataset again", path.display())]
+    Corrupt {
+        /// The blob.
+        path: PathBuf,
+        /// Hash of what is there.
+        found: String,
+        /// Hash it is filed under.
+        expected: String,
+    },
+    /// A blob with the right hash that this version cannot read.
+    #[error("{}: cannot be read as a dataset", path.display())]
+    Blob {
+        /// The blob.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: DatasetError,
+    },
+    /// A file larger than it may be.
+    #[error("{}: {found} bytes, expected at most {max}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: u64,
+        /// Largest length that is read.
+        max: usize,
+    },
+    /// A name file that does not say what it should.
+    #[error("{}: not a valid name file: {detail}", path.display())]
+    NameFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The generator does not give what its hash promises.
+    #[error(
+        "the built-in dataset {GLYPHS_NAME:?} has hash {found}, expected {GLYPHS_HASH}: this build is broken"
+    )]
+    Generator {
+        /// Hash of what was generated.
+        found: String,
+    },
+    /// The file system refused.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+type Result<T> = std::result::Result<T, LibraryError>;
+
+/// A name and what it points at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetEntry {
+    /// What people call it.
+    pub name: String,
+    /// Content hash.
+    pub hash: String,
+    /// What is behind the hash.
+    pub summary: DatasetSummary,
+    /// Generated by this program rather than stored.
+    #[serde(default)]
+    pub builtin: bool,
+}
+
+/// Datasets of one data folder. Cheap to share in an `Arc`; every method takes `&self` and may block on the disk.
+#[derive(Debug)]
+pub struct Library {
+    blobs: PathBuf,
+    names: PathBuf,
+    cache: Mutex<VecDeque<Arc<Dataset>>>,
+    /// Held while a dataset is read or generated, so that threads that want the same one wait instead of
+    /// holding a copy each.
+    loading: Mutex<()>,
+}
+
+impl Library {
+    /// Opens `data_dir/datasets`, creating it when absent.
+    ///
+    /// # Errors
+    /// [`LibraryError::Io`] when a folder cannot be made.
+    pub fn open(data_dir: impl AsRef<Path>) -> Result<Self> {
+        let root = data_dir.as_ref().join("datasets");
+        let library = Self {
+            blobs: root.join("blobs"),
+            names: root.join("names"),
+            cache: Mutex::default(),
+            loading: Mutex::default(),
+        };
+        for dir in [&library.blobs, &library.names] {
+            fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+        }
+        Ok(library)
+    }
+
+    /// Every known name in alphabetical order, `glyphs` included.
+    ///
+    /// # Errors
+    /// [`LibraryError::NameFile`] or [`LibraryError::Io`] for a damaged folder.
+    pub fn list(&self) -> Result<Vec<DatasetEntry>> {
+        let names = self.names()?;
+        names.iter().filter_map(|name| self.resolve(name).transpose()).collect()
+    }
+
+    /// Every known name in alphabetical order, for suggestions.
+    ///
+    /// # Errors
+    /// [`LibraryError::Io`] when the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = vec![GLYPHS_NAME.to_owned()];
+        for entry in fs::read_dir(&self.names).map_err(io_error("list", &self.names))? {
+            let entry = entry.map_err(io_error("list", &self.names))?;
+            let file = entry.file_name();
+            let stem = file.to_str().and_then(|file| file.strip_suffix(".json"));
+            names.extend(stem.filter(|stem| is_name(stem) && *stem != GLYPHS_NAME).map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// What a name points at; `None` for a name nobody gave, and for what cannot be a name.
+    ///
+    /// # Errors
+    /// [`LibraryError::NameFile`], [`LibraryError::TooLarge`] or [`LibraryError::Io`] when the name is there but
+    /// cannot be read.
+    pub fn resolve(&self, name: &str) -> Result<Option<DatasetEntry>> {
+        if name == GLYPHS_NAME {
+            return Ok(Some(glyphs_entry()));
+        }
+        if !is_name(name) {
+            return Ok(None);
+        }
+        let path = self.name_path(name);
+        let Some(bytes) = read_file(&path, MAX_NAME_FILE_BYTES)? else { return Ok(None) };
+        let damaged = |detail: String| LibraryError::NameFile { path: path.clone(), detail };
+        let entry: DatasetEntry =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if entry.name != name {
+            return Err(damaged(format!("name is {:?}, expected {name:?}", entry.name)));
+        }
+        if !is_hash(&entry.hash) || entry.summary.hash != entry.hash {
+            let (hash, summary) = (&entry.hash, &entry.summary.hash);
+            return Err(damaged(format!(
+                "hash is {hash:?} and summary.hash {summary:?}, expected one hash twice"
+            )));
+        }
+        Ok(Some(entry))
+    }
+
+    /// Stores a dataset and names it. The same again changes nothing; a name moves only with `replace`.
+    ///
+    /// # Errors
+    /// [`LibraryError::Name`], [`LibraryError::NameTaken`], [`LibraryError::BuiltIn`] or [`LibraryError::Io`].
+    pub fn put(&self, name: &str, dataset: &Dataset, replace: bool) -> Result<DatasetEntry> {
+        let summary = dataset.summary();
+        if self.check_free(name, &summary.hash, replace)? {
+            return Ok(glyphs_entry());
+        }
+        self.store_blob(&summary.hash, &dataset.to_bytes())?;
+        self.point(name, summary, replace)
+    }
+
+    /// Stores canonical bytes after checking them, and names them when a name is given.
+    ///
+    /// # Errors
+    /// [`LibraryError::Bytes`] when they are not a dataset, else as [`put`](Self::put).
+    pub fn put_bytes(&self, name: Option<&str>, bytes: &[u8], replace: bool) -> Result<DatasetSummary> {
+        let dataset = Dataset::from_bytes(bytes).map_err(|source| LibraryError::Bytes { source })?;
+        let summary = dataset.summary();
+        if let Some(name) = name {
+            if self.check_free(name, &summary.hash, replace)? {
+                return Ok(summary);
+            }
+        }
+        self.store_blob(&summary.hash, bytes)?;
+        if let Some(name) = name {
+            self.point(name, summary.clone(), replace)?;
+        }
+        Ok(summary)
+    }
+
+    /// Whether the contents are here, without reading them. The built-in hash always is.
+    #[must_use]
+    pub fn contains(&self, hash: &str) -> bool {
+        hash == GLYPHS_HASH || (is_hash(hash) && self.blobs.join(hash).is_file())
+    }
+
+    /// The dataset with this hash, from memory, disk or the generator; checked against the hash.
+    ///
+    /// # Errors
+    /// [`LibraryError::Hash`], [`LibraryError::UnknownHash`], [`LibraryError::Corrupt`], [`LibraryError::Blob`],
+    /// [`LibraryError::TooLarge`] or [`LibraryError::Io`].
+    pub fn load(&self, hash: &str) -> Result<Arc<Dataset>> {
+        if let Some(dataset) = self.cached(hash) {
+            return Ok(dataset);
+        }
+        let _loading = lock(&self.loading);
+        if let Some(dataset) = self.cached(hash) {
+            return Ok(dataset);
+        }
+        let dataset = Arc::new(self.load_uncached(hash)?);
+        let mut cache = lock(&self.cache);
+        if cache.len() == MAX_CACHED_DATASETS {
+            cache.pop_front();
+        }
+        cache.push_back(Arc::clone(&dataset));
+        Ok(dataset)
+    }
+
+    /// Canonical bytes of the dataset with this hash, checked against it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn read_blob(&self, hash: &str) -> Result<Vec<u8>> {
+        if hash == GLYPHS_HASH {
+            return Ok(self.load(hash)?.to_bytes());
+        }
+        let path = self.checked_path(hash)?;
+        let Some(bytes) = read_file(&path, MAX_DATASET_BYTES)? else {
+            return Err(LibraryError::UnknownHash { hash: hash.to_owned() });
+        };
+        let found = blake3::hash(&bytes).to_hex().to_string();
+        if found != hash {
+            return Err(LibraryError::Corrupt { path, found, expected: hash.to_owned() });
+        }
+        Ok(bytes)
+    }
+
+    /// The file with the canonical bytes, for streaming: not checked against the hash, the receiver does that.
+    /// The built-in dataset is written out first.
+    ///
+    /// # Errors
+    /// [`LibraryError::Hash`], [`LibraryError::UnknownHash`], [`LibraryError::Io`].
+    pub fn blob_path(&self, hash: &str) -> Result<PathBuf> {
+        let path = self.checked_path(hash)?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        if hash != GLYPHS_HASH {
+            return Err(LibraryError::UnknownHash { hash: hash.to_owned() });
+        }
+        self.store_blob(hash, &self.load(hash)?.to_bytes())?;
+        Ok(path)
+    }
+
+    /// Reads or generates everything behind a name again, past the cache, and checks it.
+    ///
+    /// # Errors
+    /// [`LibraryError::UnknownName`], [`LibraryError::NameFile`] when the summary is not that of the contents, or
+    /// as [`load`](Self::load).
+    pub fn verify(&self, name: &str) -> Result<DatasetSummary> {
+        let Some(entry) = self.resolve(name)? else {
+            return Err(LibraryError::UnknownName { name: name.to_owned() });
+        };
+        let summary = self.load_uncached(&entry.hash)?.summary();
+        if summary != entry.summary {
+            let detail = format!("summary is {:?}, expected {summary:?}", entry.summary);
+            return Err(LibraryError::NameFile { path: self.name_path(name), detail });
+        }
+        Ok(summary)
+    }
+
+    fn load_uncached(&self, hash: &str) -> Result<Dataset> {
+        if hash == GLYPHS_HASH {
+            let dataset = glyphs::generate();
+            let found = dataset.content_hash();
+            return if found == hash { Ok(dataset) } else { Err(LibraryError::Generator { found }) };
+        }
+        let bytes = self.read_blob(hash)?;
+        Dataset::from_bytes(&bytes)
+            .map_err(|source| LibraryError::Blob { path: self.blobs.join(hash), source })
+    }
+
+    fn cached(&self, hash: &str) -> Option<Arc<Dataset>> {
+        let mut cache = lock(&self.cache);
+        let index = cache.iter().position(|dataset| dataset.content_hash() == hash)?;
+        let dataset = cache.remove(index)?;
+        cache.push_back(Arc::clone(&dataset));
+        Some(dataset)
+    }
+
+    fn name_path(&self, name: &str) -> PathBuf {
+        self.names.join(format!("{name}.json"))
+    }
+
+    fn checked_path(&self, hash: &str) -> Result<PathBuf> {
+        if is_hash(hash) {
+            Ok(self.blobs.join(hash))
+        } else {
+            Err(LibraryError::Hash { hash: hash.to_owned() })
+        }
+    }
+
+    /// Refuses before any byte is written; true when the name is the built-in one and already right.
+    fn check_free(&self, name: &str, new: &str, replace: bool) -> Result<bool> {
+        if !is_name(name) {
+            return Err(LibraryError::Name { name: name.to_owned() });
+        }
+        if name == GLYPHS_NAME {
+            let (name, builtin, new) = (name.to_owned(), GLYPHS_HASH.to_owned(), new.to_owned());
+            return if new == builtin { Ok(true) } else { Err(LibraryError::BuiltIn { name, builtin, new }) };
+        }
+        match self.resolve(name) {
+            Ok(Some(old)) if old.hash != new && !replace => {
+                Err(LibraryError::NameTaken { name: name.to_owned(), old: old.hash, new: new.to_owned() })
+            }
+            // Replacing is also how a damaged name file is repaired.
+            Err(error) if !replace => Err(error),
+            _ => Ok(false),
+        }
+    }
+
+    /// A blob that is already there and whole is left alone; a damaged one is replaced.
+    fn store_blob(&self, hash: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.blobs.join(hash);
+        if read_file(&path, MAX_DATASET_BYTES).ok().flatten().is_some_and(|old| old == bytes) {
+            return Ok(());
+        }
+        let temp = temp_file(&self.blobs, bytes)?;
+        temp.persist(&path).map_err(|error| io_error("write", &path)(error.error))?;
+        sync_dir(&self.blobs)
+    }
+
+    fn point(&self, name: &str, summary: DatasetSummary, replace: bool) -> Result<DatasetEntry> {
+        let path = self.name_path(name);
+        let entry =
+            DatasetEntry { name: name.to_owned(), hash: summary.hash.clone(), summary, builtin: false };
+        if self.resolve(name).ok().flatten().as_ref() == Some(&entry) {
+            return Ok(entry);
+        }
+        let json = serde_json::to_vec_pretty(&entry).expect("strings and integers always serialize");
+        let temp = temp_file(&self.names, &json)?;
+        if replace {
+            temp.persist(&path).map_err(|error| io_error("write", &path)(error.error))?;
+        } else if let Err(error) = temp.persist_noclobber(&path) {
+            // Another process was first: its name stands, and is ours too when it points at the same contents.
+            self.check_free(name, &entry.hash, false)?;
+            if error.error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(io_error("write", &path)(error.error));
+            }
+        }
+        sync_dir(&self.names)?;
+        Ok(entry)
+    }
+}
+
+fn glyphs_entry() -> DatasetEntry {
+    let summary = glyphs::summary();
+    DatasetEntry { name: GLYPHS_NAME.to_owned(), hash: summary.hash.clone(), summary, builtin: true }
+}
+
+/// A panic while the lock was held leaves a cache that is still a list of whole datasets.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn io_error<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> LibraryError + 'a {
+    move |source| LibraryError::Io { operation, path: path.to_owned(), source }
+}
+
+/// The whole file, `None` when there is none.
+fn read_file(path: &Path, max: usize) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let found = file.metadata().map_err(io_error("read", path))?.len();
+    if found > max as u64 {
+        return Err(LibraryError::TooLarge { path: path.to_owned(), found, max });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found).expect("just found to be at most max"));
+    file.take(max as u64).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    Ok(Some(bytes))
+}
+
+fn temp_file(dir: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+    let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(io_error("create a file in", dir))?;
+    temp.write_all(bytes).map_err(io_error("write", temp.path()))?;
+    temp.as_file().sync_all().map_err(io_error("sync", temp.path()))?;
+    Ok(temp)
+}
+
+/// A rename survives a power cut once its folder is synced.
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))
+}
