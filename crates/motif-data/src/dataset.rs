@@ -21,6 +21,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod error;
+
+pub use error::DatasetError;
+
 /// First bytes of every canonical file.
 pub const MAGIC: [u8; 8] = *b"MOTIFDAT";
 /// Version of the canonical form; another layout gets another number.
@@ -38,76 +42,8 @@ pub const MAX_SPLIT_EXAMPLES: usize = 10_000_000;
 /// Largest canonical form.
 pub const MAX_DATASET_BYTES: usize = 1 << 30;
 
-/// Why something is not a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DatasetError {
-    /// The bytes are of another kind.
-    #[error("not a dataset: begins with {found:02x?}, expected {MAGIC:02x?} (\"MOTIFDAT\")")]
-    Magic {
-        /// The first bytes, at most eight.
-        found: Vec<u8>,
-    },
-    /// The bytes are of a later or broken version.
-    #[error("dataset format version {found} is not known, expected {FORMAT_VERSION}")]
-    Version {
-        /// The version named.
-        found: u32,
-    },
-    /// Fewer bytes than the header promises.
-    #[error("truncated by {} bytes: found {found}, expected {expected}", expected - found)]
-    Truncated {
-        /// Bytes there are.
-        found: usize,
-        /// Bytes the header asks for.
-        expected: usize,
-    },
-    /// More bytes than the header promises.
-    #[error("{} trailing bytes: found {found}, expected {expected}", found - expected)]
-    Trailing {
-        /// Bytes there are.
-        found: usize,
-        /// Bytes the header asks for.
-        expected: usize,
-    },
-    /// A number of the header is out of range.
-    #[error("{field} is {value}, expected {min} to {max}")]
-    OutOfRange {
-        /// Which number.
-        field: &'static str,
-        /// What it is.
-        value: usize,
-        /// Smallest allowed.
-        min: usize,
-        /// Largest allowed.
-        max: usize,
-    },
-    /// A split whose pixels do not fit its labels.
-    #[error("{split} has {found} pixel bytes, expected {expected} ({examples} labels × {features} features)")]
-    PixelCount {
-        /// `train` or `test`.
-        split: &'static str,
-        /// Pixel bytes there are.
-        found: usize,
-        /// Pixel bytes the labels ask for.
-        expected: usize,
-        /// Labels there are.
-        examples: usize,
-        /// Features of one example.
-        features: usize,
-    },
-    /// A label that names no class.
-    #[error("{split} label {index} is {label}, expected less than {classes}")]
-    Label {
-        /// `train` or `test`.
-        split: &'static str,
-        /// Position of the example in its split, from 0.
-        index: usize,
-        /// The label.
-        label: u16,
-        /// Number of classes.
-        classes: u16,
-    },
-}
+// Products of numbers within these limits must not overflow.
+const _: () = assert!(usize::BITS >= 64);
 
 /// Height, width and channels of every image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +59,7 @@ pub struct Shape {
 impl Shape {
     /// Bytes of one image. Meaningful once the sides are within their limits, where it cannot overflow.
     #[must_use]
-    pub fn features(self) -> usize {
+    pub const fn features(self) -> usize {
         self.channels * self.height * self.width
     }
 
