@@ -1,5 +1,22 @@
-//! The domain.
+//! The domain: what a sweep is, how it becomes trials, and what may happen to a trial.
+//!
+//! Text or JSON comes in as a [`spec::SweepSpec`] or a trial's config, each strictly checked, and a sweep becomes a
+//! [`plan::Plan`]. [`lifecycle`] is the queue's state machine. Nothing here reads a clock, draws unseeded randomness
+//! or does I/O: [`clock`] only says what others must bring.
+
+mod check;
 pub mod clock;
+mod document;
+pub mod errors;
+mod expand;
 pub mod ids;
+mod keys;
+mod label;
 pub mod lifecycle;
+mod normal;
+mod order;
 pub mod plan;
+pub mod presets;
+mod probe;
+pub mod spec;
+pub mod trial;

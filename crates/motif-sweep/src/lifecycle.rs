@@ -279,7 +279,8 @@ fn seconds(n: u32) -> SignedDuration {
 fn backoff(policy: &Policy, failures: u32, jitter: f64) -> SignedDuration {
     let doubled = f64::from(policy.backoff_base_s) * 2f64.powi(failures.saturating_sub(1).min(30) as i32);
     let bound = doubled.min(f64::from(policy.backoff_max_s));
-    SignedDuration::from_secs_f64(bound * jitter.clamp(0.0, 1.0))
+    let share = if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) };
+    SignedDuration::from_secs_f64(bound * share)
 }
 
 /// Applies an event.
@@ -317,12 +318,8 @@ fn claim(life: &Life, now: Timestamp, policy: &Policy) -> Result<Transition, Ref
         progressed_at: now,
         step: 0,
     };
-    let life = Life {
-        state: TrialState::Leased,
-        attempt: life.attempt + 1,
-        lease: Some(lease),
-        ..life.clone()
-    };
+    let life =
+        Life { state: TrialState::Leased, attempt: life.attempt + 1, lease: Some(lease), ..life.clone() };
     Ok(Transition { life, ended: None })
 }
 
@@ -340,7 +337,7 @@ fn heartbeat(life: &Life, step: u64, now: Timestamp, policy: &Policy) -> Result<
 
 /// A completion counts from the newest attempt, even when its lease has expired, as long as nobody else has taken over.
 fn complete(life: &Life, attempt: u32, diverged: bool) -> Result<Transition, Refusal> {
-    if attempt != life.attempt {
+    if attempt == 0 || attempt != life.attempt {
         return Err(Refusal::Stale);
     }
     if life.state.is_terminal() {

@@ -27,11 +27,29 @@ impl Condition {
     }
 }
 
-/// Hex BLAKE3 of a config's canonical JSON (keys sorted, as `serde_json` writes a map).
+/// Hex BLAKE3 of a config's canonical JSON (keys sorted, no spaces).
 #[must_use]
 pub fn config_hash(config: &TrialConfig) -> String {
     let value = serde_json::to_value(config).expect("a config is plain data");
-    blake3::hash(value.to_string().as_bytes()).to_hex().to_string()
+    blake3::hash(canonical_json(&value).as_bytes()).to_hex().to_string()
+}
+
+/// JSON text with the keys of every table sorted by their bytes, whatever order the value keeps.
+#[must_use]
+pub fn canonical_json(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            let entries = sorted
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical_json(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// One planned trial.

@@ -1,0 +1,218 @@
+//! Checks of a sweep's parts, one by one. What only shows when they are combined, `expand` finds.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    document::join,
+    errors::{SpecError, SpecErrors},
+    keys,
+    lifecycle::Policy,
+    probe,
+    spec::{
+        AXES_MAX, DESCRIPTION_MAX_CHARS, FINAL_METRICS, LABEL_MAX_CHARS, METRIC_MAX_CHARS, NAME_MAX_CHARS,
+        SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
+    },
+    trial,
+};
+
+/// Checks every part.
+pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
+    text("name", &spec.name, NAME_MAX_CHARS, errors);
+    if let Some(description) = &spec.description
+        && description.chars().count() > DESCRIPTION_MAX_CHARS
+    {
+        let message = format!("expected at most {DESCRIPTION_MAX_CHARS} characters");
+        errors.push(SpecError::new("description", message));
+    }
+    seeds(&spec.seeds, errors);
+    metric(&spec.metric, errors);
+    trial::check_keys(&spec.trial, "trial", errors);
+    axes(&spec.axes, errors);
+    for (index, arm) in spec.arms.iter().enumerate() {
+        labelled(arm, &format!("arms[{index}]"), errors);
+    }
+    if let Some(baseline) = &spec.baseline {
+        if baseline.is_empty() {
+            let message = "expected a label, or keys of a trial, that exactly one condition has";
+            errors.push(SpecError::new("baseline", message).found(&Value::Object(Map::new())));
+        }
+        labelled(baseline, "baseline", errors);
+    }
+    if let Err(wrong) = policy(&spec.queue, &Policy::default()) {
+        wrong.into_iter().for_each(|error| errors.push(error));
+    }
+}
+
+fn text(field: &str, text: &str, max_chars: usize, errors: &mut SpecErrors) {
+    let message = if text.trim().is_empty() {
+        "expected a text that is not empty".to_owned()
+    } else if text.chars().count() > max_chars {
+        format!("expected at most {max_chars} characters")
+    } else if text.chars().any(char::is_control) {
+        "expected a text without line breaks or other control characters".to_owned()
+    } else {
+        return;
+    };
+    errors.push(SpecError::new(field, message).found(&Value::from(text)));
+}
+
+fn seeds(seeds: &Seeds, errors: &mut SpecErrors) {
+    let found = || serde_json::to_value(seeds).expect("seeds are plain data");
+    let count = seeds.count();
+    if count == 0 || count > SEEDS_MAX {
+        let message = format!("expected 1 to {SEEDS_MAX} seeds");
+        errors.push(SpecError::new("seeds", message).found(&found()));
+        return;
+    }
+    let Seeds::List(list) = seeds else { return };
+    let mut seen = HashSet::new();
+    for (index, seed) in list.iter().enumerate() {
+        let field = format!("seeds[{index}]");
+        if *seed > SEED_VALUE_MAX {
+            let message = format!("expected a seed of at most {SEED_VALUE_MAX}");
+            errors.push(SpecError::new(&field, message).found(&Value::from(*seed)));
+        }
+        if !seen.insert(seed) {
+            errors.push(SpecError::new(&field, "this seed is listed twice").found(&Value::from(*seed)));
+        }
+    }
+}
+
+/// A metric is one of the final ones, or a diagnostic: lower-case words and the number of a layer, `cos_v.2`.
+fn metric(name: &str, errors: &mut SpecErrors) {
+    if FINAL_METRICS.contains(&name) || (name.len() <= METRIC_MAX_CHARS && is_diagnostic(name)) {
+        return;
+    }
+    let message = format!("expected one of {}, or a diagnostic such as cos_v.1", FINAL_METRICS.join(", "));
+    errors.push(
+        SpecError::new("metric", message).found(&Value::from(name)).suggest(keys::near(name, FINAL_METRICS)),
+    );
+}
+
+fn is_diagnostic(name: &str) -> bool {
+    let Some((words, layer)) = name.rsplit_once('.') else { return false };
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    words.split('.').all(word) && !layer.is_empty() && layer.chars().all(|c| c.is_ascii_digit())
+}
+
+fn axes(axes: &Map<String, Value>, errors: &mut SpecErrors) {
+    if axes.len() > AXES_MAX {
+        errors.push(SpecError::new("axes", format!("expected at most {AXES_MAX} axes")));
+        return;
+    }
+    let known = trial::dotted_keys();
+    let mut seen = Map::new();
+    for (key, values) in axes {
+        let field = join("axes", key);
+        if matches!(key.as_str(), "seed" | "seeds") {
+            let message = "seeds are replicates, not an axis: write `seeds = …` at the top";
+            errors.push(SpecError::new(&field, message));
+            continue;
+        }
+        if !known.contains(key) && !reaches_inside(key) {
+            errors.push(keys::unknown_key("axes", key, known.iter().map(String::as_str)));
+            continue;
+        }
+        let Value::Array(values) = values else {
+            errors.push(SpecError::new(&field, "expected a list of values").found(values));
+            continue;
+        };
+        if values.is_empty() {
+            errors.push(SpecError::new(&field, "expected at least one value"));
+        }
+        for (index, value) in values.iter().enumerate() {
+            axis_value(key, value, &format!("{field}[{index}]"), errors);
+        }
+        let opened = keys::undotted(&Map::from_iter([(key.clone(), Value::Null)]), "axes", errors);
+        if covers(&seen, &opened) || covers(&opened, &seen) {
+            errors.push(SpecError::new(&field, "another axis already sweeps this key or a part of it"));
+        }
+        keys::overlay(&mut seen, &opened);
+    }
+}
+
+/// Whether a key goes into a table that the defaults do not show, as `diagnostics.every_steps` does.
+fn reaches_inside(key: &str) -> bool {
+    key == "diagnostics.every_steps"
+}
+
+/// Whether `a` sets the whole of something that `b` sets.
+fn covers(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    b.iter().any(|(key, value)| match (a.get(key), value) {
+        (Some(Value::Object(a)), Value::Object(b)) => covers(a, b),
+        (Some(Value::Null), _) => true,
+        _ => false,
+    })
+}
+
+/// Checks one value of an axis as if it stood in a trial, and reports it where it stands.
+fn axis_value(key: &str, value: &Value, field: &str, errors: &mut SpecErrors) {
+    let mut wrong = SpecErrors::default();
+    trial::check_keys(&Map::from_iter([(key.to_owned(), value.clone())]), "", &mut wrong);
+    for mut error in wrong {
+        let below = error.field.strip_prefix(key).unwrap_or_default();
+        error.field = format!("{field}{below}");
+        errors.push(error);
+    }
+}
+
+/// Checks a table of trial keys with an optional `label`.
+fn labelled(table: &Map<String, Value>, field: &str, errors: &mut SpecErrors) {
+    let mut keys_only = table.clone();
+    match keys_only.shift_remove("label") {
+        None => {}
+        Some(Value::String(label)) => text(&join(field, "label"), &label, LABEL_MAX_CHARS, errors),
+        Some(other) => errors.push(SpecError::new(join(field, "label"), "expected text").found(&other)),
+    }
+    trial::check_keys(&keys_only, field, errors);
+}
+
+/// The policy that a `[queue]` table makes of the server's.
+pub(crate) fn policy(queue: &Map<String, Value>, server: &Policy) -> Result<Policy, SpecErrors> {
+    let Ok(Value::Object(mut whole)) = serde_json::to_value(server) else {
+        unreachable!("a policy is a table");
+    };
+    let mut errors = SpecErrors::default();
+    let known: Vec<&str> = whole.keys().map(String::as_str).collect();
+    keys::check_table::<Policy>(queue, &known, &whole, "queue", &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    keys::overlay(&mut whole, queue);
+    let whole = Value::Object(whole);
+    let policy: Policy = probe::read(&whole).map_err(|located| keys::refused("queue", &whole, located))?;
+    policy_values(&policy, &mut errors);
+    errors.or(policy)
+}
+
+/// Longest time in a policy, in seconds: 30 days.
+const POLICY_TIME_MAX_S: u32 = 30 * 24 * 3600;
+/// Largest budget of failures or crashes.
+const POLICY_BUDGET_MAX: u32 = 1_000;
+
+fn policy_values(policy: &Policy, errors: &mut SpecErrors) {
+    let mut within = |field: &str, value: u32, min: u32, max: u32| {
+        if value < min || value > max {
+            let message = format!("expected {min} to {max}");
+            errors.push(SpecError::new(join("queue", field), message).found(&Value::from(value)));
+        }
+    };
+    within("lease_ttl_s", policy.lease_ttl_s, 1, POLICY_TIME_MAX_S);
+    within("heartbeat_s", policy.heartbeat_s, 1, policy.lease_ttl_s.max(1));
+    within("failures_max", policy.failures_max, 0, POLICY_BUDGET_MAX);
+    within("crashes_max", policy.crashes_max, 1, POLICY_BUDGET_MAX);
+    within("backoff_base_s", policy.backoff_base_s, 0, POLICY_TIME_MAX_S);
+    within(
+        "backoff_max_s",
+        policy.backoff_max_s,
+        policy.backoff_base_s.min(POLICY_TIME_MAX_S),
+        POLICY_TIME_MAX_S,
+    );
+    within("runtime_max_s", policy.runtime_max_s, 0, POLICY_TIME_MAX_S);
+    within("stall_timeout_s", policy.stall_timeout_s, 0, POLICY_TIME_MAX_S);
+}

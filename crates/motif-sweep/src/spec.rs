@@ -1,0 +1,200 @@
+//! A sweep as its author writes it: strict keys, defaults, presets with overrides. [`SweepSpec::plan`] makes it concrete.
+//!
+//! It knows neither files nor HTTP: text or JSON in, a checked value or every problem out.
+
+use motif_net::config::TrialConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{check, document::Document, expand, keys, lifecycle::Policy, plan::Plan, presets, probe};
+
+pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
+
+/// Conditions of one sweep.
+pub const CONDITIONS_MAX: usize = 10_000;
+/// Trials of one sweep.
+pub const TRIALS_MAX: usize = 1_000_000;
+/// Seeds of one sweep.
+pub const SEEDS_MAX: usize = 1_000;
+/// Largest seed: JavaScript reads it exactly.
+pub const SEED_VALUE_MAX: u64 = (1 << 53) - 1;
+/// Longest name of a sweep, in characters.
+pub const NAME_MAX_CHARS: usize = 100;
+/// Longest description of a sweep, in characters.
+pub const DESCRIPTION_MAX_CHARS: usize = 4_000;
+/// Longest label of a condition, in characters.
+pub const LABEL_MAX_CHARS: usize = 200;
+/// Longest name of a metric, in characters.
+pub const METRIC_MAX_CHARS: usize = 100;
+/// Axes of one sweep.
+pub const AXES_MAX: usize = 32;
+
+/// The metrics that every finished trial has.
+pub const FINAL_METRICS: [&str; 4] = ["test_accuracy", "test_loss", "train_accuracy", "train_loss"];
+
+/// The replicates of every condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Seeds {
+    /// The seeds `0 … n-1`.
+    Count(u64),
+    /// These seeds.
+    List(Vec<u64>),
+}
+
+impl Seeds {
+    /// The seeds themselves, in order.
+    #[must_use]
+    pub fn values(&self) -> Vec<u64> {
+        match self {
+            Self::Count(count) => (0..*count).collect(),
+            Self::List(seeds) => seeds.clone(),
+        }
+    }
+
+    /// Number of seeds.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+            Self::List(seeds) => seeds.len(),
+        }
+    }
+}
+
+/// A sweep, as written. Maps keep the order of the text, which is the order of the conditions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SweepSpec {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The replicates of every condition: a count, or a list.
+    pub seeds: Seeds,
+    /// Part of a trial, or a `label`, that exactly one condition has: the others are tested against that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Map<String, Value>>,
+    /// The metric that is compared.
+    pub metric: String,
+    /// What all trials share; keys as in a trial, those within tables also dotted.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub trial: Map<String, Value>,
+    /// Lists of values by (dotted) trial key; they are crossed, the last one varying fastest.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub axes: Map<String, Value>,
+    /// Further conditions, not crossed: keys as in a trial, and an optional `label`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<Map<String, Value>>,
+    /// What the queue may spend on each trial, where it differs from the server's policy.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub queue: Map<String, Value>,
+}
+
+impl Default for SweepSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: None,
+            seeds: Seeds::Count(1),
+            baseline: None,
+            metric: FINAL_METRICS[0].to_owned(),
+            trial: Map::new(),
+            axes: Map::new(),
+            arms: Vec::new(),
+            queue: Map::new(),
+        }
+    }
+}
+
+impl SweepSpec {
+    /// Reads a sweep from TOML, `preset = "…"` with `[overrides]` included, and plans it once to find every problem.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with line and column.
+    pub fn from_toml(text: &str) -> Result<Self, SpecErrors> {
+        let document = Document::read(text)?;
+        let read = || {
+            let spec = Self::from_map(&document.root)?;
+            spec.plan()?;
+            Ok(spec)
+        };
+        read().map_err(|errors| document.locate(errors))
+    }
+
+    /// Reads a sweep from JSON: a whole spec, or `{"preset": name, "overrides": {…}}`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its parts; what is wrong with their combination, [`Self::plan`] tells.
+    pub fn from_json(value: Value) -> Result<Self, SpecErrors> {
+        match value {
+            Value::Object(map) => Self::from_map(&map),
+            other => Err(SpecError::new("", "a sweep is a table of keys and values").found(&other).into()),
+        }
+    }
+
+    fn from_map(given: &Map<String, Value>) -> Result<Self, SpecErrors> {
+        let resolved;
+        let given = if given.contains_key("preset") {
+            resolved = presets::resolve(given)?;
+            &resolved
+        } else {
+            given
+        };
+        let mut errors = SpecErrors::default();
+        check_shape(given, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let value = Value::Object(given.clone());
+        let spec: Self = probe::read(&value).map_err(|located| keys::refused("", &value, located))?;
+        check::spec(&spec, &mut errors);
+        errors.or(spec)
+    }
+
+    /// The spec as JSON; [`Self::from_json`] reads it back to the same.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("a spec is plain data")
+    }
+
+    /// Makes the sweep concrete. The same spec always gives the same plan.
+    ///
+    /// # Errors
+    /// Everything that is wrong: with the parts, with single conditions, between conditions, with the baseline.
+    pub fn plan(&self) -> Result<Plan, SpecErrors> {
+        expand::plan(self)
+    }
+
+    /// What the queue may spend on each trial: the spec's `[queue]` table over the server's own policy.
+    ///
+    /// # Errors
+    /// What is wrong with the outcome.
+    pub fn policy(&self, server: &Policy) -> Result<Policy, SpecErrors> {
+        check::policy(&self.queue, server)
+    }
+}
+
+/// Checks keys and types of the top level; what stands within `trial`, `axes`, `arms` is checked later.
+fn check_shape(given: &Map<String, Value>, errors: &mut SpecErrors) {
+    let mut rest = given.clone();
+    if let Some(seeds) = rest.shift_remove("seeds")
+        && probe::read::<Seeds>(&seeds).is_err()
+    {
+        let message = "expected a number of seeds, or a list of seeds, each a whole number, 0 or more";
+        errors.push(SpecError::new("seeds", message).found(&seeds));
+    }
+    let known = probe::keys_of::<SweepSpec>();
+    let trial_keys = probe::keys_of::<TrialConfig>();
+    rest.retain(|key, value| {
+        let misplaced = !known.contains(&key.as_str()) && trial_keys.contains(&key.as_str());
+        if misplaced {
+            let message = "unknown key here: what all trials share stands in the [trial] table";
+            errors.push(SpecError::new(key, message).found(value).suggest(Some(format!("trial.{key}"))));
+        }
+        !misplaced
+    });
+    let Value::Object(defaults) = SweepSpec::default().to_json() else { return };
+    keys::check_table::<SweepSpec>(&rest, known, &defaults, "", errors);
+}

@@ -1,0 +1,121 @@
+//! One trial's config from TOML or JSON, strictly: unknown keys, wrong types and impossible values are all reported.
+//!
+//! It knows what a config consists of only through [`TrialConfig`] itself.
+
+use std::sync::LazyLock;
+
+use motif_net::config::{Diagnostics, NamedCadence, StepCadence, TrialConfig};
+use serde_json::{Map, Value};
+
+use crate::{
+    document::{Document, join},
+    keys, probe,
+};
+
+pub use crate::errors::{SpecError, SpecErrors};
+
+/// Reads a trial from TOML; what it leaves out has its default.
+///
+/// # Errors
+/// Everything that is wrong, with line and column.
+pub fn from_toml(text: &str) -> Result<TrialConfig, SpecErrors> {
+    let document = Document::read(text)?;
+    from_map(&document.root).map_err(|errors| document.locate(errors))
+}
+
+/// Reads a trial from JSON; what it leaves out has its default.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn from_json(value: &Value) -> Result<TrialConfig, SpecErrors> {
+    match value {
+        Value::Object(map) => from_map(map),
+        other => Err(SpecError::new("", "a trial is a table of keys and values").found(other).into()),
+    }
+}
+
+fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
+    let mut errors = SpecErrors::default();
+    let given = check_keys(given, "", &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let config = resolve(&[&given], "")?;
+    check_values(&config, "", &mut errors);
+    errors.or(config)
+}
+
+/// The defaults, as a table.
+static DEFAULTS: LazyLock<Map<String, Value>> = LazyLock::new(|| to_map(&TrialConfig::default()));
+
+/// A config as a table.
+pub(crate) fn to_map(config: &TrialConfig) -> Map<String, Value> {
+    match serde_json::to_value(config).expect("a config is plain data") {
+        Value::Object(map) => map,
+        other => unreachable!("a config is a table, not {other}"),
+    }
+}
+
+/// Every key a trial may have, those within tables dotted.
+pub(crate) fn dotted_keys() -> Vec<String> {
+    let mut dotted = Vec::new();
+    for key in probe::keys_of::<TrialConfig>() {
+        dotted.push((*key).to_owned());
+        if let Some(Value::Object(inner)) = DEFAULTS.get(*key) {
+            dotted.extend(inner.keys().map(|inner| join(key, inner)));
+        }
+    }
+    dotted
+}
+
+/// Checks a part of a trial by keys and types; returns it with its dotted keys opened into tables.
+pub(crate) fn check_keys(
+    given: &Map<String, Value>,
+    prefix: &str,
+    errors: &mut SpecErrors,
+) -> Map<String, Value> {
+    let given = keys::undotted(given, prefix, errors);
+    let mut rest = given.clone();
+    if let Some(diagnostics) = rest.shift_remove("diagnostics") {
+        check_diagnostics(&diagnostics, &join(prefix, "diagnostics"), errors);
+    }
+    let known = probe::keys_of::<TrialConfig>();
+    keys::check_table::<TrialConfig>(&rest, known, &DEFAULTS, prefix, errors);
+    given
+}
+
+/// An untagged enum cannot say which of its two forms was meant: the value's type tells.
+fn check_diagnostics(value: &Value, field: &str, errors: &mut SpecErrors) {
+    let checked = match value {
+        Value::String(_) => probe::read::<NamedCadence>(value).map(|_| ()),
+        Value::Object(_) => probe::read::<StepCadence>(value).map(|_| ()),
+        _ => probe::read::<Diagnostics>(value).map(|_| ()).map_err(|_| {
+            let expected = "expected \"off\", \"epoch\" or { every_steps = n }";
+            probe::Fault::Other(expected.to_owned()).into()
+        }),
+    };
+    if let Err(located) = checked {
+        errors.push(keys::refused(field, value, located));
+    }
+}
+
+/// The config of the defaults overlaid with checked layers, in their order.
+pub(crate) fn resolve(layers: &[&Map<String, Value>], prefix: &str) -> Result<TrialConfig, SpecErrors> {
+    let mut whole = DEFAULTS.clone();
+    for layer in layers {
+        keys::overlay(&mut whole, layer);
+    }
+    let whole = Value::Object(whole);
+    probe::read(&whole).map_err(|located| keys::refused(prefix, &whole, located).into())
+}
+
+/// Checks a whole config by its values.
+pub(crate) fn check_values(config: &TrialConfig, prefix: &str, errors: &mut SpecErrors) {
+    for violation in config.violations() {
+        let message = format!("expected {}", violation.expected);
+        errors.push(SpecError {
+            value: Some(violation.value),
+            ..SpecError::new(join(prefix, &violation.field), message)
+        });
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests of the domain through its public face.
+
+#[cfg(test)]
+mod ids;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod presets;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod spec;
+#[cfg(test)]
+mod trial;
