@@ -1,0 +1,188 @@
+//! The examples a trial trains and tests on, borrowed from whoever loaded them.
+//!
+//! Nothing here knows where examples come from, nor how a network reads them.
+
+use thiserror::Error;
+
+/// Most examples in one split.
+pub const MAX_EXAMPLES: usize = 1 << 30;
+/// Most features of one example.
+pub const MAX_FEATURES: usize = 1 << 20;
+/// Most classes of a task.
+pub const MAX_CLASSES: usize = 16_384;
+
+/// The examples' values, row-major `n × features`.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// Bytes, read as `value / 255`.
+    U8(&'a [u8]),
+    /// Numbers, read as they are.
+    F32(&'a [f32]),
+}
+
+impl Values<'_> {
+    /// Number of values.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One split: `n` examples and their labels.
+#[derive(Debug, Clone, Copy)]
+pub struct Examples<'a> {
+    /// Row-major `n × features`.
+    pub values: Values<'a>,
+    /// `n` class numbers from 0.
+    pub labels: &'a [u16],
+    /// Values per example.
+    pub features: usize,
+}
+
+impl Examples<'_> {
+    /// Number of examples.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// A classification task: what a trial needs of a dataset.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Examples to learn from.
+    pub train: Examples<'a>,
+    /// Examples to measure on.
+    pub test: Examples<'a>,
+    /// Number of classes, the output's width `n_L`.
+    pub classes: usize,
+}
+
+/// Why examples do not make a task.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TaskError {
+    /// A split has no example, or more than [`MAX_EXAMPLES`].
+    #[error("the {split} split has {examples} examples, expected 1 to {MAX_EXAMPLES}")]
+    ExampleCount {
+        /// `train` or `test`.
+        split: &'static str,
+        /// What it has.
+        examples: usize,
+    },
+    /// An example has no value, or more than [`MAX_FEATURES`].
+    #[error("the {split} split has {features} features, expected 1 to {MAX_FEATURES}")]
+    FeatureCount {
+        /// `train` or `test`.
+        split: &'static str,
+        /// What it has.
+        features: usize,
+    },
+    /// The number of values is not examples × features.
+    #[error("the {split} split has {values} values, expected {examples} examples of {features} features")]
+    ValueCount {
+        /// `train` or `test`.
+        split: &'static str,
+        /// Values.
+        values: usize,
+        /// Labels.
+        examples: usize,
+        /// Values per example.
+        features: usize,
+    },
+    /// The splits' examples differ in their number of features.
+    #[error("the test split has {test} features, expected the train split's {train}")]
+    FeatureMismatch {
+        /// In the train split.
+        train: usize,
+        /// In the test split.
+        test: usize,
+    },
+    /// There are fewer than two classes, or more than [`MAX_CLASSES`].
+    #[error("the task has {classes} classes, expected 2 to {MAX_CLASSES}")]
+    ClassCount {
+        /// What was given.
+        classes: usize,
+    },
+    /// A label is not below the number of classes.
+    #[error("label {label} of {split} example {example}, expected one below {classes}")]
+    Label {
+        /// `train` or `test`.
+        split: &'static str,
+        /// Its position.
+        example: usize,
+        /// The label.
+        label: u16,
+        /// The bound.
+        classes: usize,
+    },
+    /// A value is infinite or not a number.
+    #[error("feature {feature} of {split} example {example} is not finite")]
+    NotFinite {
+        /// `train` or `test`.
+        split: &'static str,
+        /// Position of the example.
+        example: usize,
+        /// Position of the value in it.
+        feature: usize,
+    },
+}
+
+impl<'a> Task<'a> {
+    /// Checks that the examples make a task of `classes` classes.
+    ///
+    /// # Errors
+    /// A [`TaskError`] that names the split and what would be right.
+    pub fn new(train: Examples<'a>, test: Examples<'a>, classes: usize) -> Result<Self, TaskError> {
+        if !(2..=MAX_CLASSES).contains(&classes) {
+            return Err(TaskError::ClassCount { classes });
+        }
+        check_split("train", &train, classes)?;
+        check_split("test", &test, classes)?;
+        if train.features != test.features {
+            return Err(TaskError::FeatureMismatch { train: train.features, test: test.features });
+        }
+        Ok(Self { train, test, classes })
+    }
+}
+
+fn check_split(split: &'static str, examples: &Examples<'_>, classes: usize) -> Result<(), TaskError> {
+    let (count, features) = (examples.len(), examples.features);
+    if !(1..=MAX_EXAMPLES).contains(&count) {
+        return Err(TaskError::ExampleCount { split, examples: count });
+    }
+    if !(1..=MAX_FEATURES).contains(&features) {
+        return Err(TaskError::FeatureCount { split, features });
+    }
+    if examples.values.len() != count * features {
+        return Err(TaskError::ValueCount {
+            split,
+            values: examples.values.len(),
+            examples: count,
+            features,
+        });
+    }
+    if let Some(example) = examples.labels.iter().position(|&label| usize::from(label) >= classes) {
+        return Err(TaskError::Label { split, example, label: examples.labels[example], classes });
+    }
+    if let Values::F32(values) = examples.values
+        && let Some(at) = values.iter().position(|value| !value.is_finite())
+    {
+        return Err(TaskError::NotFinite { split, example: at / features, feature: at % features });
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The weight tensors of one network: what each is, how it starts, and what changes it.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::config::{Activation, PerSynapse, Synapse, TrialConfig};
+use crate::linalg;
+use crate::observe::NamedTensor;
+use crate::random::Stream;
+use crate::shape::Shape;
+use crate::signals::At;
+
+/// One summand of a tensor's change: `coefficient · ⟨target sourceᵀ⟩`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Term {
+    pub(crate) coefficient: f64,
+    /// A signal of the tensor's rows.
+    pub(crate) target: At,
+    /// A signal of the tensor's columns.
+    pub(crate) source: At,
+}
+
+/// `⟨target sourceᵀ⟩`.
+pub(crate) const fn outer(target: At, source: At) -> Term {
+    Term { coefficient: 1.0, target, source }
+}
+
+/// What a rule declares of one tensor.
+#[derive(Debug, Clone)]
+pub(crate) struct TensorSpec {
+    /// The part of its name before the layer: `w`, `v_bar`, ….
+    pub(crate) kind: &'static str,
+    pub(crate) layer: usize,
+    /// Rows and columns.
+    pub(crate) size: (usize, usize),
+    /// Variance of the initial values.
+    pub(crate) variance: f64,
+    /// `η`.
+    pub(crate) rate: f64,
+    /// `γ`.
+    pub(crate) decay: f64,
+    /// `ΔX` as a sum of products; empty for a tensor that keeps its initial values.
+    pub(crate) change: Vec<Term>,
+}
+
+impl TensorSpec {
+    /// The tensor changes by `change`.
+    pub(crate) fn learns(mut self, change: Term) -> Self {
+        self.change.push(change);
+        self
+    }
+
+    /// The tensor keeps its initial values unless `plastic`.
+    pub(crate) fn frozen_unless(mut self, plastic: bool) -> Self {
+        if !plastic {
+            self.change.clear();
+        }
+        self
+    }
+}
+
+/// What a rule has at hand when it declares its tensors.
+pub(crate) struct Design<'a> {
+    pub(crate) config: &'a TrialConfig,
+    pub(crate) shape: &'a Shape,
+    /// The upstream nonlinearity in force, on which the initial scale of `W` depends.
+    pub(crate) activation: Activation,
+}
+
+impl Design<'_> {
+    /// `L`.
+    pub(crate) fn depth(&self) -> usize {
+        self.shape.depth()
+    }
+
+    /// One of the motif's synapses at one layer, not learning yet.
+    pub(crate) fn synapse(&self, synapse: Synapse, layer: usize) -> TensorSpec {
+        let n = |layer| self.shape.upstream(layer);
+        let m = |layer| self.shape.downstream(layer);
+        let lateral = self.config.init_scale_v * self.config.init_scale_v;
+        let (size, spread) = match synapse {
+            Synapse::W if self.activation == Activation::Relu => ((n(layer), n(layer - 1)), 2.0),
+            Synapse::W => ((n(layer), n(layer - 1)), 1.0),
+            Synapse::WBar => ((m(layer), m(layer + 1)), 1.0),
+            Synapse::V => ((m(layer), n(layer)), lateral),
+            Synapse::VBar => ((n(layer), m(layer)), lateral),
+        };
+        let of = |values: &PerSynapse| values.of(synapse);
+        TensorSpec {
+            kind: synapse.name(),
+            layer,
+            size,
+            variance: spread / size.1 as f64,
+            rate: of(&self.config.rates),
+            decay: of(&self.config.decay),
+            change: Vec::new(),
+        }
+    }
+}
+
+/// One tensor and what it is.
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) spec: TensorSpec,
+    pub(crate) value: Array2<f32>,
+}
+
+/// All tensors, in the order of their declaration.
+pub(crate) struct Tensors {
+    list: Vec<Tensor>,
+    /// Per kind, the position in `list` by layer.
+    index: Vec<(&'static str, Vec<Option<usize>>)>,
+}
+
+impl Tensors {
+    /// Draws the initial values, each tensor from a stream of its own.
+    ///
+    /// # Panics
+    /// If two tensors have the same name.
+    pub(crate) fn new(specs: Vec<TensorSpec>, depth: usize, seed: u64) -> Self {
+        let mut tensors = Self { list: Vec::with_capacity(specs.len()), index: Vec::new() };
+        for spec in specs {
+            tensors.push(spec, depth, seed);
+        }
+        tensors
+    }
+
+    fn push(&mut self, spec: TensorSpec, depth: usize, seed: u64) {
+        let name = format!("{}.{}", spec.kind, spec.layer);
+        let kind = self.index.iter().position(|(kind, _)| *kind == spec.kind).unwrap_or_else(|| {
+            self.index.push((spec.kind, vec![None; depth + 1]));
+            self.index.len() - 1
+        });
+        let place = &mut self.index[kind].1[spec.layer];
+        assert!(place.is_none(), "tensor {name} is declared twice");
+        *place = Some(self.list.len());
+        let mut values = vec![0.0; spec.size.0 * spec.size.1];
+        Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
+        let value = Array2::from_shape_vec(spec.size, values).expect("as many values as the size says");
+        self.list.push(Tensor { name, spec, value });
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Tensor> {
+        self.list.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Tensor> {
+        self.list.iter_mut()
+    }
+
+    /// The tensor of a kind at a layer, if the rule declared it.
+    pub(crate) fn get(&self, kind: &str, layer: usize) -> Option<ArrayView2<'_, f32>> {
+        let (_, layers) = self.index.iter().find(|(name, _)| *name == kind)?;
+        let place = layers.get(layer).copied().flatten()?;
+        Some(self.list[place].value.view())
+    }
+
+    /// The tensor of a kind at a layer.
+    ///
+    /// # Panics
+    /// If the rule did not declare it.
+    pub(crate) fn at(&self, kind: &str, layer: usize) -> ArrayView2<'_, f32> {
+        self.get(kind, layer).unwrap_or_else(|| panic!("the rule declares no tensor {kind}.{layer}"))
+    }
+
+    /// Whether every Frobenius norm is a number up to `bound`.
+    pub(crate) fn within(&self, bound: f64) -> bool {
+        self.iter().all(|tensor| linalg::norm(&tensor.value) <= bound)
+    }
+
+    /// Names and values, for an observer.
+    pub(crate) fn named(&self) -> Vec<NamedTensor<'_>> {
+        self.iter().map(|tensor| NamedTensor { name: &tensor.name, value: tensor.value.view() }).collect()
+    }
+
+    /// Number of weights.
+    pub(crate) fn parameters(&self) -> u64 {
+        self.iter().map(|tensor| tensor.value.len() as u64).sum()
+    }
+}

@@ -1,0 +1,244 @@
+//! The step from signals to new weights: `X ← (1 − ηγ) X + η · scale · ΔX`, `scale = min(1, c / ‖ΔX‖)`.
+//!
+//! A tensor that changes by one product needs no `ΔX` of its own: its norm follows from the signals' Gram
+//! matrices, `‖TᵀS‖² = Σ (TTᵀ) ∘ (SSᵀ)` over the batch, and the update is folded into the product's factors.
+//! Where the batch is too large for that to pay, or the change is a sum, `ΔX` is written out.
+
+use ndarray::{Array2, s};
+
+use crate::linalg;
+use crate::signals::Signals;
+use crate::tensors::{TensorSpec, Tensors, Term};
+
+/// Written out, one weight costs about as much as this many multiplications of a product.
+const WEIGHT_COST: usize = 16;
+
+/// How one tensor's change is computed.
+enum Plan {
+    /// It keeps its initial values.
+    Frozen,
+    /// One product, its norm from Gram matrices.
+    Folded(Term),
+    /// `ΔX` written out, the sum of these.
+    Written(Array2<f32>, Vec<Term>),
+}
+
+/// The buffers and norms of the updates.
+pub(crate) struct Updater {
+    /// In the order of the tensors.
+    plans: Vec<Plan>,
+    /// `‖ΔX‖` of this step, in the order of the tensors.
+    norms: Vec<f64>,
+    /// By the signals' slot: the Gram matrix, batch × batch, and whether it is this step's.
+    grams: Vec<(Array2<f32>, bool)>,
+    /// `c`; 0 turns the clip off.
+    clip_norm: f64,
+}
+
+impl Updater {
+    /// Plans the updates of `tensors` for batches of up to `batch` rows.
+    pub(crate) fn new(tensors: &Tensors, signals: &Signals, batch: usize, clip_norm: f64) -> Self {
+        let mut grams = vec![(Array2::zeros((0, 0)), false); signals.slots()];
+        let plans = tensors.iter().map(|tensor| plan(&tensor.spec, batch)).collect::<Vec<_>>();
+        for plan in &plans {
+            if let Plan::Folded(term) = plan {
+                for at in [term.target, term.source] {
+                    grams[signals.slot(at)].0 = Array2::zeros((batch, batch));
+                }
+            }
+        }
+        Self { norms: vec![0.0; plans.len()], plans, grams, clip_norm }
+    }
+
+    /// Computes every `‖ΔX‖`; no weight changes yet. Returns whether all are finite.
+    pub(crate) fn measure(&mut self, signals: &Signals) -> bool {
+        for (_, fresh) in &mut self.grams {
+            *fresh = false;
+        }
+        let mean = 1.0 / signals.rows() as f64;
+        for (plan, norm) in self.plans.iter_mut().zip(&mut self.norms) {
+            *norm = match plan {
+                Plan::Frozen => 0.0,
+                Plan::Folded(term) => folded_norm(&mut self.grams, signals, term) * mean,
+                Plan::Written(delta, terms) => {
+                    write_sum(delta, signals, terms, mean);
+                    linalg::norm(delta)
+                }
+            };
+        }
+        self.norms.iter().all(|norm| norm.is_finite())
+    }
+
+    /// Applies what [`Updater::measure`] computed, with every rate multiplied by `factor`.
+    pub(crate) fn apply(&self, tensors: &mut Tensors, signals: &Signals, factor: f64) {
+        for ((plan, &norm), tensor) in self.plans.iter().zip(&self.norms).zip(tensors.iter_mut()) {
+            let rate = tensor.spec.rate * factor;
+            let clipped = self.clip_norm > 0.0 && norm > self.clip_norm;
+            let step = if clipped { rate * (self.clip_norm / norm) } else { rate };
+            let keep = (1.0 - rate * tensor.spec.decay) as f32;
+            match plan {
+                Plan::Frozen => {}
+                Plan::Folded(term) => {
+                    let alpha = step * term.coefficient / signals.rows() as f64;
+                    let (target, source) = (signals.view(term.target), signals.view(term.source));
+                    linalg::product(alpha as f32, &target.t(), &source, keep, tensor.value.view_mut());
+                }
+                Plan::Written(delta, _) => {
+                    let alpha = step as f32;
+                    tensor.value.zip_mut_with(delta, |x, &change| *x = keep * *x + alpha * change);
+                }
+            }
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        let grams = self.grams.iter().map(|(gram, _)| gram.len());
+        let written = self.plans.iter().map(|plan| match plan {
+            Plan::Written(delta, _) => delta.len(),
+            Plan::Frozen | Plan::Folded(_) => 0,
+        });
+        grams.chain(written).map(|numbers| 4 * numbers as u64).sum()
+    }
+}
+
+/// Bytes the update of a tensor needs at most, its Gram matrices counted as if no other shared them.
+pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize) -> u64 {
+    let (rows, columns) = (spec.size.0 as u64, spec.size.1 as u64);
+    let numbers = if folds(spec, batch) { 2 * (batch * batch) as u64 } else { rows * columns };
+    4 * numbers
+}
+
+fn plan(spec: &TensorSpec, batch: usize) -> Plan {
+    if spec.rate == 0.0 || spec.change.is_empty() {
+        return Plan::Frozen;
+    }
+    match spec.change.as_slice() {
+        [term] if folds(spec, batch) => Plan::Folded(*term),
+        terms => Plan::Written(Array2::zeros(spec.size), terms.to_vec()),
+    }
+}
+
+/// Whether Gram matrices cost less than `ΔX` written out.
+fn folds(spec: &TensorSpec, batch: usize) -> bool {
+    let (rows, columns) = spec.size;
+    spec.change.len() == 1 && batch * batch * (rows + columns) <= WEIGHT_COST * rows * columns
+}
+
+/// `|coefficient| · ‖TᵀS‖`.
+fn folded_norm(grams: &mut [(Array2<f32>, bool)], signals: &Signals, term: &Term) -> f64 {
+    let rows = signals.rows();
+    for at in [term.target, term.source] {
+        let (gram, fresh) = &mut grams[signals.slot(at)];
+        if !*fresh {
+            let signal = signals.view(at);
+            linalg::product(1.0, &signal, &signal.t(), 0.0, gram.slice_mut(s![..rows, ..rows]));
+            *fresh = true;
+        }
+    }
+    let gram = |at| grams[signals.slot(at)].0.slice(s![..rows, ..rows]);
+    let square = linalg::dot_rows(&gram(term.target), &gram(term.source));
+    // Rounding can leave a vanishing sum just below zero; a NaN must stay one.
+    let square = if square < 0.0 { 0.0 } else { square };
+    square.sqrt() * term.coefficient.abs()
+}
+
+/// `ΔX = Σ coefficient · ⟨target sourceᵀ⟩`.
+fn write_sum(delta: &mut Array2<f32>, signals: &Signals, terms: &[Term], mean: f64) {
+    for (place, term) in terms.iter().enumerate() {
+        let keep = if place == 0 { 0.0 } else { 1.0 };
+        let alpha = (term.coefficient * mean) as f32;
+        let (target, source) = (signals.view(term.target), signals.view(term.source));
+        linalg::product(alpha, &target.t(), &source, keep, delta.view_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Activation, DownstreamActivation, TrialConfig};
+    use crate::random::Stream;
+    use crate::shape::Shape;
+    use crate::signals::Signal::{A, G, H};
+    use crate::tensors::outer;
+
+    const ROWS: usize = 6;
+
+    fn signals() -> Signals {
+        let config = TrialConfig { hidden: vec![9], ..TrialConfig::default() };
+        let shape = Shape::new(&config, 12, 5);
+        let mut signals =
+            Signals::new(&shape, &[G], Activation::Relu, DownstreamActivation::Linear, ROWS + 2);
+        signals.set_rows(ROWS);
+        for at in [H.at(0), A.at(1), H.at(1), G.at(1)] {
+            let name = format!("{at:?}");
+            let mut view = signals.view_mut(at);
+            Stream::new(0, &name).fill_normal(view.as_slice_mut().unwrap(), 1.0);
+        }
+        signals
+    }
+
+    fn tensors(change: Vec<Term>) -> Tensors {
+        let spec =
+            TensorSpec { kind: "w", layer: 1, size: (9, 12), variance: 1.0, rate: 0.5, decay: 0.1, change };
+        Tensors::new(vec![spec], 2, 0)
+    }
+
+    /// One update with the given plan instead of the one that would be chosen.
+    fn updated(plan: Plan, clip_norm: f64) -> (f64, Array2<f32>) {
+        let signals = signals();
+        let mut tensors = tensors(vec![outer(G.at(1), H.at(0))]);
+        let mut updater = Updater::new(&tensors, &signals, ROWS + 2, clip_norm);
+        updater.plans = vec![plan];
+        for at in [G.at(1), H.at(0), A.at(1)] {
+            updater.grams[signals.slot(at)].0 = Array2::zeros((ROWS + 2, ROWS + 2));
+        }
+        assert!(updater.measure(&signals));
+        updater.apply(&mut tensors, &signals, 0.5);
+        (updater.norms[0], tensors.at("w", 1).to_owned())
+    }
+
+    #[test]
+    fn folded_written_and_summed_changes_agree() {
+        let term = outer(G.at(1), H.at(0));
+        let part = |coefficient| Term { coefficient, ..term };
+        let written = |terms: Vec<Term>| Plan::Written(Array2::zeros((9, 12)), terms);
+        for clip_norm in [0.0, 0.7] {
+            let (norm, value) = updated(Plan::Folded(term), clip_norm);
+            assert!(norm > 0.7, "the clip binds: {norm}");
+            for terms in [vec![term], vec![part(1.5), part(-0.75), part(0.25)]] {
+                let (other_norm, other) = updated(written(terms), clip_norm);
+                assert!((norm - other_norm).abs() < 1e-5 * norm, "{norm} {other_norm}");
+                assert!((&value - &other).iter().all(|error| error.abs() < 1e-5));
+            }
+        }
+        let (single, _) = updated(Plan::Folded(part(-2.0)), 0.0);
+        let (double, _) = updated(written(vec![part(-2.0)]), 0.0);
+        assert!((single - double).abs() < 1e-5 * single);
+    }
+
+    #[test]
+    fn a_sum_is_written_out_and_a_still_rate_is_frozen() {
+        let sum = tensors(vec![outer(G.at(1), H.at(0)), outer(A.at(1), H.at(0))]);
+        let spec = |tensors: &Tensors| tensors.iter().next().unwrap().spec.clone();
+        assert!(matches!(plan(&spec(&sum), 1), Plan::Written(..)));
+        let one = spec(&tensors(vec![outer(G.at(1), H.at(0))]));
+        assert!(matches!(plan(&one, 1), Plan::Folded(_)));
+        assert!(matches!(plan(&one, 1000), Plan::Written(..)));
+        assert!(matches!(plan(&TensorSpec { rate: 0.0, ..one.clone() }, 1), Plan::Frozen));
+        assert!(matches!(plan(&TensorSpec { change: vec![], ..one }, 1), Plan::Frozen));
+    }
+
+    #[test]
+    fn a_nan_in_any_signal_is_seen() {
+        for batch in [1, 1000] {
+            let mut signals = signals();
+            signals.set_rows(1);
+            let tensors = tensors(vec![outer(G.at(1), H.at(0))]);
+            let mut updater = Updater::new(&tensors, &signals, batch, 0.5);
+            assert!(updater.measure(&signals));
+            signals.view_mut(G.at(1))[[0, 3]] = f32::NAN;
+            assert!(!updater.measure(&signals), "batch {batch}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Every limit of a trial's config, and what breaks one.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use thiserror::Error;
+
+use crate::config::{Diagnostics, PerSynapse, StepCadence, Synapse, TrialConfig};
+use crate::diagnose;
+use crate::network;
+use crate::rules;
+use crate::shape::Shape;
+use crate::update;
+
+/// Longest name of a dataset.
+pub const MAX_DATASET_NAME_BYTES: usize = 200;
+/// Most hidden layers.
+pub const MAX_HIDDEN_LAYERS: usize = 64;
+/// Widest hidden layer.
+pub const MAX_WIDTH_UNITS: usize = 16_384;
+/// Least and greatest overparametrization ratio.
+pub const RATIO: RangeInclusive<f64> = 0.01..=100.0;
+/// Most passes over the training examples.
+pub const MAX_EPOCHS: usize = 100_000;
+/// Largest minibatch.
+pub const MAX_BATCH_EXAMPLES: usize = 65_536;
+/// Learning rates, decays and the initial lateral scale lie below it.
+pub const RATE_BOUND: f64 = 1e3;
+/// Greatest clip norm.
+pub const MAX_CLIP_NORM: f64 = 1e9;
+/// Greatest divergence bound: norms beyond it overflow f32.
+pub const MAX_DIVERGENCE_BOUND: f64 = 1e15;
+/// Most minibatches between two diagnostics.
+pub const MAX_DIAGNOSTICS_STEPS: usize = 1_000_000_000;
+/// Most memory of one trial, as [`TrialConfig::memory_bytes`] estimates it.
+pub const MAX_TRIAL_BYTES: u64 = 1 << 36;
+/// Part of the estimate that does not depend on the widths: packing buffers, names, points.
+const FIXED_BYTES: u64 = 16 << 20;
+/// Bytes of bookkeeping per training example, when their number is known from the config.
+const EXAMPLE_BYTES: u64 = 16;
+
+/// One field that breaks a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field} is {value}, expected {expected}")]
+pub struct Violation {
+    /// Dotted name, such as `rates.w` or `hidden[1]`.
+    pub field: String,
+    /// What it is.
+    pub value: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl Violation {
+    pub(crate) fn new(
+        field: impl Into<String>,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self { field: field.into(), value: value.to_string(), expected: expected.into() }
+    }
+}
+
+impl TrialConfig {
+    /// Every field that breaks a limit; empty when the config can be trained.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = Found::default();
+        self.check_data(&mut found);
+        self.check_network(&mut found);
+        self.check_training(&mut found);
+        found.0
+    }
+
+    fn check_data(&self, found: &mut Found) {
+        let bytes = self.dataset.len();
+        if !(1..=MAX_DATASET_NAME_BYTES).contains(&bytes) {
+            let expected = format!("a name of 1 to {MAX_DATASET_NAME_BYTES} bytes");
+            found.push("dataset", format!("{:?}", self.dataset), expected);
+        }
+        let most = crate::examples::MAX_EXAMPLES;
+        for (field, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
+            if let Some(limit) = limit {
+                found.whole(field, limit, most);
+            }
+        }
+    }
+
+    fn check_network(&self, found: &mut Found) {
+        if !(1..=MAX_HIDDEN_LAYERS).contains(&self.hidden.len()) {
+            let value = format!("a list of {}", self.hidden.len());
+            found.push("hidden", value, format!("1 to {MAX_HIDDEN_LAYERS} widths"));
+        }
+        for (place, &width) in self.hidden.iter().enumerate().take(MAX_HIDDEN_LAYERS) {
+            found.whole(format!("hidden[{place}]"), width, MAX_WIDTH_UNITS);
+        }
+        if !RATIO.contains(&self.ratio) {
+            let expected = format!("a number from {} to {}", RATIO.start(), RATIO.end());
+            found.push("ratio", self.ratio, expected);
+        }
+        for (place, synapse) in self.plastic.iter().enumerate().take(2 * Synapse::ALL.len()) {
+            if self.plastic[..place].contains(synapse) {
+                found.push(format!("plastic[{place}]"), synapse.name(), "each synapse at most once");
+            }
+        }
+    }
+
+    fn check_training(&self, found: &mut Found) {
+        found.whole("epochs", self.epochs, MAX_EPOCHS);
+        found.whole("batch_size", self.batch_size, MAX_BATCH_EXAMPLES);
+        if !(0.0..=MAX_CLIP_NORM).contains(&self.clip_norm) {
+            let expected = format!("a number from 0 (no clip) to {MAX_CLIP_NORM:e}");
+            found.push("clip_norm", self.clip_norm, expected);
+        }
+        found.rate("init_scale_v", self.init_scale_v);
+        found.per_synapse("rates", &self.rates);
+        found.per_synapse("decay", &self.decay);
+        if !(self.divergence_bound > 0.0 && self.divergence_bound <= MAX_DIVERGENCE_BOUND) {
+            let expected = format!("a number above 0, at most {MAX_DIVERGENCE_BOUND:e}");
+            found.push("divergence_bound", self.divergence_bound, expected);
+        }
+        if let Diagnostics::Steps(StepCadence { every_steps }) = self.diagnostics {
+            found.whole("diagnostics.every_steps", every_steps, MAX_DIAGNOSTICS_STEPS);
+        }
+    }
+
+    /// An upper estimate of the memory a trial of this config needs, beside the examples themselves, in bytes.
+    /// Meant for a config without violations; for others it is some number.
+    #[must_use]
+    pub fn memory_bytes(&self, features: usize, classes: usize) -> u64 {
+        let mut shape = Shape::new(self, features, classes);
+        if self.hidden.len() > MAX_HIDDEN_LAYERS {
+            shape = Shape::new(&Self { hidden: Vec::new(), ..self.clone() }, features, classes);
+        }
+        let batch = self.batch_size.min(MAX_BATCH_EXAMPLES);
+        let tensors = network::declare(self, &shape).iter().fold(0_u64, |sum, spec| {
+            let weights = (spec.size.0 as u64).saturating_mul(spec.size.1 as u64);
+            let update = update::plan_bytes(spec, batch);
+            sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
+        });
+        let hidden = rules::rule(self.rule).signals();
+        let per_example = 4 * shape.signal_units(hidden);
+        let signals = per_example.saturating_mul(batch as u64 + diagnose::PROBE_EXAMPLES as u64);
+        let examples = EXAMPLE_BYTES * self.train_limit.unwrap_or(0) as u64;
+        tensors
+            .saturating_add(signals)
+            .saturating_add(diagnose::scratch_bytes(&shape))
+            .saturating_add(examples)
+            .saturating_add(FIXED_BYTES)
+    }
+}
+
+/// The violations found so far.
+#[derive(Default)]
+struct Found(Vec<Violation>);
+
+impl Found {
+    fn push(&mut self, field: impl Into<String>, value: impl fmt::Display, expected: impl Into<String>) {
+        self.0.push(Violation::new(field, value, expected));
+    }
+
+    fn whole(&mut self, field: impl Into<String>, value: usize, most: usize) {
+        if !(1..=most).contains(&value) {
+            self.push(field, value, format!("a whole number from 1 to {most}"));
+        }
+    }
+
+    fn rate(&mut self, field: impl Into<String>, value: f64) {
+        if !(0.0..RATE_BOUND).contains(&value) {
+            self.push(field, value, format!("a number from 0 to below {RATE_BOUND}"));
+        }
+    }
+
+    fn per_synapse(&mut self, field: &str, values: &PerSynapse) {
+        for synapse in Synapse::ALL {
+            self.rate(format!("{field}.{}", synapse.name()), values.of(synapse));
+        }
+    }
+}
