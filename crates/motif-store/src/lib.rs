@@ -3,7 +3,10 @@
 //! Everything above speaks to the [`Store`] trait and may assume nothing of SQLite. A call that returns `Ok` has
 //! committed. Every change of a trial's state goes through [`motif_sweep::lifecycle`].
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod records;
+pub mod sqlite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -62,8 +65,12 @@ pub trait Store: Send + Sync {
     async fn ready(&self) -> Result<()>;
 
     /// Stores a sweep and all its trials, or nothing.
-    async fn sweep_create(&self, sweep: NewSweep, key: Option<IdempotencyKey>, now: Timestamp)
-    -> Result<Submitted>;
+    async fn sweep_create(
+        &self,
+        sweep: NewSweep,
+        key: Option<IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Submitted>;
     /// One sweep.
     async fn sweep_get(&self, id: SweepId) -> Result<SweepRecord>;
     /// Sweeps, newest first, before (older than) the given one.
@@ -71,8 +78,13 @@ pub trait Store: Send + Sync {
     /// A sweep's conditions with their trials by state, by index.
     async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>>;
     /// Pauses, resumes, cancels or retries a sweep; `principal` is audited.
-    async fn sweep_steer(&self, id: SweepId, steer: Steer, principal: &str, now: Timestamp)
-    -> Result<Steered>;
+    async fn sweep_steer(
+        &self,
+        id: SweepId,
+        steer: Steer,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<Steered>;
 
     /// One trial.
     async fn trial_get(&self, id: TrialId) -> Result<TrialRecord>;
@@ -106,8 +118,12 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Moved>;
     /// Adds points that are not there yet; returns the next `seq` expected.
-    async fn attempt_points(&self, fence: Fence, points: Vec<PointRecord>, now: Timestamp)
-    -> Result<(u64, Moved)>;
+    async fn attempt_points(
+        &self,
+        fence: Fence,
+        points: Vec<PointRecord>,
+        now: Timestamp,
+    ) -> Result<(u64, Moved)>;
     /// Ends a trial with its result. The same result again is `Ok`; another one is a conflict.
     async fn attempt_complete(&self, fence: Fence, finish: Finish, now: Timestamp) -> Result<Moved>;
     /// Ends an attempt with an error; `jitter` in `[0, 1)` spreads the retries.

@@ -1,0 +1,75 @@
+//! What every implementation of [`Store`](crate::Store) has to do, as checks that panic when it does not.
+//!
+//! Each check takes an empty store and knows nothing of what is behind the trait. [`conformance_tests!`] makes a test
+//! of each.
+//!
+//! [`conformance_tests!`]: crate::conformance_tests
+
+mod queue;
+mod reading;
+mod reports;
+mod steering;
+mod world;
+
+pub use self::{
+    queue::{
+        backoff_delays_a_claim, claims_follow_queue_order, claims_repeat_by_id, claims_run_side_by_side,
+        submissions_are_all_or_none, submissions_are_idempotent,
+    },
+    reading::{
+        conditions_carry_their_counts, pages_cover_everything_once, tokens_open_until_revoked,
+        workers_are_listed,
+    },
+    reports::{
+        clocks_set_back_delay_nothing, completions_end_trials, errors_spend_a_budget,
+        expired_leases_are_taken_back, heartbeats_extend_leases, late_completions_count_until_superseded,
+        metrics_arrive_once_and_in_order, releases_cost_nothing, stale_reports_change_nothing,
+        stalled_and_overrunning_attempts_fail,
+    },
+    steering::{cancelling_ends_or_flags, pausing_stops_claims, retrying_starts_over},
+    world::World,
+};
+
+/// Makes a test of every check. The argument is a path to `async fn() -> (Arc<dyn Store>, Guard)`, which opens an empty
+/// store; the guard is dropped after the check.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fresh:path) => {
+        $crate::conformance_tests!(
+            @each $fresh:
+            submissions_are_all_or_none,
+            submissions_are_idempotent,
+            claims_follow_queue_order,
+            claims_repeat_by_id,
+            claims_run_side_by_side,
+            backoff_delays_a_claim,
+            heartbeats_extend_leases,
+            stale_reports_change_nothing,
+            completions_end_trials,
+            late_completions_count_until_superseded,
+            errors_spend_a_budget,
+            releases_cost_nothing,
+            expired_leases_are_taken_back,
+            stalled_and_overrunning_attempts_fail,
+            clocks_set_back_delay_nothing,
+            metrics_arrive_once_and_in_order,
+            pausing_stops_claims,
+            cancelling_ends_or_flags,
+            retrying_starts_over,
+            pages_cover_everything_once,
+            conditions_carry_their_counts,
+            workers_are_listed,
+            tokens_open_until_revoked,
+        );
+    };
+    (@each $fresh:path: $($check:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $check() {
+                let (store, guard) = $fresh().await;
+                $crate::conformance::$check(store).await;
+                drop(guard);
+            }
+        )*
+    };
+}

@@ -1,0 +1,126 @@
+//! Lists, pages, workers, tokens.
+
+use std::sync::Arc;
+
+use motif_sweep::{ids::TokenId, lifecycle::TrialState};
+
+use super::world::{World, assert_conflict, finish};
+use crate::{Store, StoreError, records::TokenRecord};
+
+/// Following the cursors shows every item once and in order.
+pub async fn pages_cover_everything_once(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let mut submitted = Vec::new();
+    for _ in 0..5 {
+        submitted.push(world.submit(1, 1).await.id);
+    }
+    let big = world.submit(2, 5).await;
+    submitted.push(big.id);
+    submitted.reverse();
+    for limit in [1, 2, 3, 6, 7] {
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let page = world.store.sweep_list(before, limit).await.expect("a page");
+            assert!(page.items.len() <= limit as usize);
+            seen.extend(page.items.iter().map(|sweep| sweep.id));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, submitted, "pages of {limit}");
+    }
+
+    let leased = world.claim(8).await;
+    world.store.attempt_complete(world.fence(&leased[7]), finish(0.9), world.now).await.expect("completed");
+    for (state, expected) in [
+        (None, (0..10).collect::<Vec<u64>>()),
+        (Some(TrialState::Leased), vec![0, 1]),
+        (Some(TrialState::Succeeded), vec![2]),
+        (Some(TrialState::Queued), (3..10).collect()),
+        (Some(TrialState::Dead), vec![]),
+    ] {
+        for limit in [1, 3, 100] {
+            let (mut seen, mut from) = (Vec::new(), Some(0));
+            while let Some(position) = from {
+                let page = world.store.trial_list(big.id, state, position, limit).await.expect("a page");
+                assert!(page.items.len() <= limit as usize);
+                assert!(page.items.iter().all(|trial| state.is_none_or(|state| trial.state == state)));
+                seen.extend(page.items.iter().map(|trial| trial.position));
+                from = page.next;
+            }
+            assert_eq!(seen, expected, "{state:?} in pages of {limit}");
+        }
+    }
+    let done = world.store.trial_list(big.id, Some(TrialState::Succeeded), 0, 9).await.expect("a page");
+    assert_eq!(done.items[0].metrics, finish(0.9).metrics);
+    assert_eq!(done.items[0], world.trial(leased[7].trial_id).await);
+}
+
+/// Conditions come in the order of the spec, each with its own counts.
+pub async fn conditions_carry_their_counts(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let sweep = world.submit(3, 2).await;
+    let leased = world.claim(2).await;
+    world.store.attempt_complete(world.fence(&leased[1]), finish(0.9), world.now).await.expect("completed");
+    let conditions = world.store.sweep_conditions(sweep.id).await.expect("stored");
+    let records: Vec<_> = conditions.iter().map(|(condition, _)| condition.clone()).collect();
+    assert_eq!(records, sweep.conditions);
+    let counts: Vec<_> = conditions.iter().map(|(_, counts)| counts.0).collect();
+    assert_eq!(counts, [[1, 1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]);
+    let one = world.store.trial_condition(leased[1].trial_id).await.expect("stored");
+    assert_eq!(one, sweep.conditions[1]);
+    world.recount(sweep.id).await;
+}
+
+/// Workers are listed with what they hold and have done, most recently heard of first.
+pub async fn workers_are_listed(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    world.submit(1, 4).await;
+    let began = world.now;
+    let first = world.store.trial_claim(world.claim_of(1, 2), world.now).await.expect("leases");
+    world.wait_s(5);
+    let mut renamed = world.claim_of(2, 1);
+    renamed.worker.name = "other".into();
+    world.store.trial_claim(renamed, world.now).await.expect("leases");
+    let names = |list: Vec<crate::records::WorkerRecord>| {
+        list.into_iter().map(|worker| (worker.seen.name, worker.leased, worker.completed)).collect::<Vec<_>>()
+    };
+    let listed = world.store.worker_list().await.expect("a list");
+    assert_eq!(names(listed), [("other".into(), 1, 0), ("worker-1".into(), 2, 0)]);
+    world.wait_s(5);
+    world.store.attempt_complete(world.fence(&first[0]), finish(0.9), world.now).await.expect("completed");
+    let listed = world.store.worker_list().await.expect("a list");
+    assert_eq!((listed[0].first_seen_at, listed[0].seen_at), (began, world.now));
+    assert_eq!(names(listed), [("worker-1".into(), 1, 1), ("other".into(), 1, 0)]);
+}
+
+/// A token is found by its hash until it is revoked.
+pub async fn tokens_open_until_revoked(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let token = |number: u8| TokenRecord {
+        id: TokenId(world.id()),
+        name: format!("token {number}"),
+        scopes: vec!["read".into(), "worker".into()],
+        hash: [number; 32],
+        created_at: world.now,
+        revoked_at: None,
+    };
+    let (first, second) = (token(1), token(2));
+    world.store.token_create(first.clone()).await.expect("stored");
+    world.store.token_create(second.clone()).await.expect("stored");
+    assert_conflict(world.store.token_create(token(1)).await);
+    assert_eq!(world.store.token_list().await.expect("a list"), [first.clone(), second.clone()]);
+    assert_eq!(world.store.token_by_hash([1; 32]).await.expect("a look"), Some(first.clone()));
+    assert_eq!(world.store.token_by_hash([3; 32]).await.expect("a look"), None);
+
+    let revoked_at = world.now;
+    world.store.token_revoke(first.id, revoked_at).await.expect("revoked");
+    world.wait_s(5);
+    world.store.token_revoke(first.id, world.now).await.expect("revoked twice");
+    assert_eq!(world.store.token_by_hash([1; 32]).await.expect("a look"), None);
+    let revoked = TokenRecord { revoked_at: Some(revoked_at), ..first };
+    assert_eq!(world.store.token_list().await.expect("a list"), [revoked, second]);
+    let unknown = world.store.token_revoke(TokenId(world.id()), world.now).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound(_))));
+}

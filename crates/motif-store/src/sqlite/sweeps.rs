@@ -1,0 +1,287 @@
+//! Tables `sweeps`, `sweep_progress`, `conditions`, `condition_counts` and `idempotency`: submitting and listing sweeps.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use motif_sweep::{
+    ids::SweepId,
+    lifecycle::{Life, TrialState},
+};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
+
+use super::rows::{Columns, integer, json_text, millis};
+use crate::{
+    Result, StoreError,
+    records::{ConditionRecord, Counts, IdempotencyKey, NewSweep, NewTrial, Page, Submitted, SweepRecord},
+};
+
+/// Trials stored by one statement.
+const INSERTED_AT_ONCE: usize = 4096;
+/// Rows of a page, whatever the caller asks for.
+pub(super) const PAGE_ROWS_MAX: u32 = 1000;
+
+/// Stores a sweep and all its trials.
+pub(super) async fn create(
+    conn: &mut SqliteConnection,
+    sweep: &NewSweep,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Submitted> {
+    if let Some(key) = key
+        && let Some(id) = submitted_before(conn, key).await?
+    {
+        return Ok(Submitted::Replayed(id));
+    }
+    check(sweep)?;
+    let n = insert_sweep(conn, sweep, now).await?;
+    insert_conditions(conn, n, sweep).await?;
+    for (trials, portion) in sweep.trials.chunks(INSERTED_AT_ONCE).zip(0u64..) {
+        insert_trials(conn, n, portion * INSERTED_AT_ONCE as u64, trials, now).await?;
+    }
+    if let Some(key) = key {
+        sqlx::query(
+            "insert into idempotency (principal, key, body_hash, sweep_id, created_at) values (?, ?, ?, ?, ?)",
+        )
+        .bind(&key.principal)
+        .bind(&key.key)
+        .bind(&key.body_hash)
+        .bind(sweep.id.0.as_bytes().as_slice())
+        .bind(millis(now))
+        .execute(conn)
+        .await?;
+    }
+    Ok(Submitted::New(sweep.id))
+}
+
+async fn submitted_before(conn: &mut SqliteConnection, key: &IdempotencyKey) -> Result<Option<SweepId>> {
+    let row = sqlx::query("select body_hash, sweep_id from idempotency where principal = ? and key = ?")
+        .bind(&key.principal)
+        .bind(&key.key)
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.text("body_hash")? != key.body_hash {
+        return Err(StoreError::IdempotencyMismatch);
+    }
+    row.id("sweep_id").map(Some)
+}
+
+/// What the tables could not refuse in words that say what is wrong.
+fn check(sweep: &NewSweep) -> Result<()> {
+    for (condition, index) in sweep.conditions.iter().zip(0u32..) {
+        if condition.index != index {
+            return Err(StoreError::Conflict(format!(
+                "condition {index} of the sweep has index {}",
+                condition.index
+            )));
+        }
+    }
+    let conditions = sweep.conditions.len();
+    if let Some(baseline) = sweep.baseline
+        && baseline as usize >= conditions
+    {
+        return Err(StoreError::Conflict(format!("baseline {baseline} is none of {conditions} conditions")));
+    }
+    let mut ids = HashSet::with_capacity(sweep.trials.len());
+    for trial in &sweep.trials {
+        if trial.condition as usize >= conditions {
+            let found = trial.condition;
+            return Err(StoreError::Conflict(format!(
+                "a trial's condition {found} is none of {conditions} conditions"
+            )));
+        }
+        if !ids.insert(trial.id) {
+            return Err(StoreError::Conflict(format!("trial {} is there twice", trial.id)));
+        }
+    }
+    Ok(())
+}
+
+async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timestamp) -> Result<i64> {
+    let row = sqlx::query(
+        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
+    )
+    .bind(sweep.id.0.as_bytes().as_slice())
+    .bind(&sweep.name)
+    .bind(&sweep.metric)
+    .bind(sweep.baseline.map(i64::from))
+    .bind(integer(sweep.conditions.len() as u64))
+    .bind(json_text(&sweep.policy)?)
+    .bind(&sweep.principal)
+    .bind(millis(now))
+    .bind(json_text(&sweep.seeds)?)
+    .bind(json_text(&sweep.spec)?)
+    .fetch_one(&mut *conn)
+    .await?;
+    let n = row.int("n")?;
+    sqlx::query("insert into sweep_progress (sweep, queued) values (?, ?)")
+        .bind(n)
+        .bind(integer(sweep.trials.len() as u64))
+        .execute(conn)
+        .await?;
+    Ok(n)
+}
+
+async fn insert_conditions(conn: &mut SqliteConnection, n: i64, sweep: &NewSweep) -> Result<()> {
+    let mut trials = vec![0u64; sweep.conditions.len()];
+    for trial in &sweep.trials {
+        trials[trial.condition as usize] += 1;
+    }
+    for (condition, trials) in sweep.conditions.iter().zip(trials) {
+        sqlx::query(
+            "insert into conditions (sweep, position, label, config_hash, dataset_hash, axes, config)
+            values (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(n)
+        .bind(i64::from(condition.index))
+        .bind(&condition.label)
+        .bind(&condition.config_hash)
+        .bind(&condition.dataset_hash)
+        .bind(json_text(&condition.axes)?)
+        .bind(json_text(&condition.config)?)
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query("insert into condition_counts (sweep, condition, queued) values (?, ?, ?)")
+            .bind(n)
+            .bind(i64::from(condition.index))
+            .bind(integer(trials))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn insert_trials(
+    conn: &mut SqliteConnection,
+    n: i64,
+    first: u64,
+    trials: &[NewTrial],
+    now: Timestamp,
+) -> Result<()> {
+    let life = Life::submitted(now);
+    let rows: Vec<_> = trials
+        .iter()
+        .map(|trial| (trial.id.0.simple().to_string(), trial.condition, trial.seed.cast_signed()))
+        .collect();
+    sqlx::query(
+        "insert into trials (id, sweep, position, condition, seed, state)
+        select unhex(value ->> 0), ?1, ?2 + key, value ->> 1, value ->> 2, ?3 from json_each(?4) order by key",
+    )
+    .bind(n)
+    .bind(integer(first))
+    .bind(life.state.name())
+    .bind(json_text(&rows)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The row of a sweep.
+pub(super) async fn row_of(conn: &mut SqliteConnection, id: SweepId) -> Result<i64> {
+    let row = sqlx::query("select n from sweeps where id = ?")
+        .bind(id.0.as_bytes().as_slice())
+        .fetch_optional(conn)
+        .await?;
+    row.ok_or(StoreError::NotFound("sweep"))?.int("n")
+}
+
+/// One sweep, by row; the fraction is of the trials that run now.
+const ONE: &str =
+    "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
+        p.paused, p.cancelled, p.started_at, p.ended_at,
+        p.queued, p.leased, p.succeeded, p.diverged, p.failed, p.dead, p.cancelled_trials,
+        (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
+            from trials t join attempts a on a.trial = t.n and a.number = t.attempt
+            where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
+    from sweeps s join sweep_progress p on p.sweep = s.n where s.n = ?";
+
+/// A page of sweeps: the same columns.
+pub(super) const LIST: &str =
+    "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
+        p.paused, p.cancelled, p.started_at, p.ended_at,
+        p.queued, p.leased, p.succeeded, p.diverged, p.failed, p.dead, p.cancelled_trials,
+        (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
+            from trials t join attempts a on a.trial = t.n and a.number = t.attempt
+            where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
+    from sweeps s join sweep_progress p on p.sweep = s.n where s.n < ? order by s.n desc limit ?";
+
+/// One sweep.
+pub(super) async fn get(conn: &mut SqliteConnection, id: SweepId) -> Result<SweepRecord> {
+    let n = row_of(conn, id).await?;
+    read(&sqlx::query(ONE).bind(n).fetch_one(conn).await?)
+}
+
+/// Sweeps, newest first.
+pub(super) async fn list(
+    conn: &mut SqliteConnection,
+    before: Option<SweepId>,
+    limit: u32,
+) -> Result<Page<SweepRecord, SweepId>> {
+    let limit = limit.clamp(1, PAGE_ROWS_MAX);
+    let before = match before {
+        Some(id) => row_of(conn, id).await?,
+        None => i64::MAX,
+    };
+    let rows = sqlx::query(LIST).bind(before).bind(i64::from(limit) + 1).fetch_all(conn).await?;
+    let mut items = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = if more { items.last().map(|sweep| sweep.id) } else { None };
+    Ok(Page { items, next })
+}
+
+fn read(row: &SqliteRow) -> Result<SweepRecord> {
+    Ok(SweepRecord {
+        id: row.id("id")?,
+        name: row.text("name")?,
+        spec: row.json("spec")?,
+        metric: row.text("metric")?,
+        baseline: row.opt_uint("baseline")?,
+        seeds: row.json("seeds")?,
+        policy: row.json("policy")?,
+        conditions: row.uint("conditions")?,
+        paused: row.flag("paused")?,
+        cancelled: row.flag("cancelled")?,
+        counts: row.counts()?,
+        created_at: row.time("created_at")?,
+        started_at: row.opt_time("started_at")?,
+        ended_at: row.opt_time("ended_at")?,
+        running_fraction: row.real("running_fraction")?,
+    })
+}
+
+/// A sweep's conditions with their counts.
+pub(super) async fn conditions(
+    conn: &mut SqliteConnection,
+    id: SweepId,
+) -> Result<Vec<(ConditionRecord, Counts)>> {
+    let n = row_of(conn, id).await?;
+    let rows = sqlx::query(
+        "select c.position, c.label, c.axes, c.config, c.config_hash, c.dataset_hash,
+            k.queued, k.leased, k.succeeded, k.diverged, k.failed, k.dead, k.cancelled_trials
+        from conditions c join condition_counts k on k.sweep = c.sweep and k.condition = c.position
+        where c.sweep = ? order by c.position",
+    )
+    .bind(n)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((read_condition(row)?, row.counts()?))).collect()
+}
+
+/// A condition's columns.
+pub(super) fn read_condition(row: &SqliteRow) -> Result<ConditionRecord> {
+    Ok(ConditionRecord {
+        index: row.uint("position")?,
+        label: row.text("label")?,
+        axes: row.json("axes")?,
+        config: row.json("config")?,
+        config_hash: row.text("config_hash")?,
+        dataset_hash: row.text("dataset_hash")?,
+    })
+}
+
+/// Whether a sweep has trials that have not ended.
+pub(super) fn unfinished(counts: &Counts) -> bool {
+    TrialState::ALL.into_iter().any(|state| !state.is_terminal() && counts.of(state) > 0)
+}

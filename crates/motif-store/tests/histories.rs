@@ -1,0 +1,316 @@
+//! Random histories: the store does what a small pure model of trials, lifecycle and fences says, and keeps the queue's
+//! invariants: one open attempt per trial and rising numbers (I2), terminal states that stay (I3), budgets (I6), counts
+//! that sum to what was submitted (I8).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use motif_store::{
+    Result, StoreError,
+    conformance::World,
+    records::{Fence, Finish, Moved, NewSweep, Steer},
+    sqlite::{Options, SqliteStore},
+};
+use motif_sweep::{
+    ids::TrialId,
+    lifecycle::{self, AttemptOutcome, Event, Life, Policy, TrialState},
+};
+use proptest::prelude::*;
+
+const POLICY: Policy = Policy {
+    lease_ttl_s: 30,
+    heartbeat_s: 10,
+    failures_max: 1,
+    crashes_max: 2,
+    backoff_base_s: 4,
+    backoff_max_s: 16,
+    runtime_max_s: 200,
+    stall_timeout_s: 80,
+};
+
+#[derive(Debug, Clone)]
+enum Act {
+    Claim(u32),
+    Heartbeat(usize, u64),
+    Complete(usize, bool),
+    Fail(usize, bool),
+    Release(usize),
+    Reap,
+    Steer(usize, Steer),
+    Wait(i64),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let lease = 0usize..8;
+    let steer = prop_oneof![
+        1 => Just(Steer::Pause),
+        3 => Just(Steer::Resume),
+        1 => Just(Steer::Cancel),
+        2 => Just(Steer::Retry)
+    ];
+    let act = prop_oneof![
+        6 => (1u32..4).prop_map(Act::Claim),
+        3 => (lease.clone(), 0u64..4).prop_map(|(lease, step)| Act::Heartbeat(lease, step)),
+        2 => (lease.clone(), any::<bool>()).prop_map(|(lease, diverged)| Act::Complete(lease, diverged)),
+        2 => (lease.clone(), any::<bool>()).prop_map(|(lease, retryable)| Act::Fail(lease, retryable)),
+        1 => lease.prop_map(Act::Release),
+        3 => Just(Act::Reap),
+        1 => (0usize..2, steer).prop_map(|(sweep, steer)| Act::Steer(sweep, steer)),
+        4 => (1i64..35).prop_map(Act::Wait),
+    ];
+    prop::collection::vec(act, 1..70)
+}
+
+/// What a caller is told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Moved(TrialState, bool),
+    Stale,
+    Conflict,
+}
+
+fn told(result: Result<Moved>) -> Told {
+    match result {
+        Ok(moved) => Told::Moved(moved.state, moved.cancel_requested),
+        Err(StoreError::StaleLease) => Told::Stale,
+        Err(StoreError::Conflict(_)) => Told::Conflict,
+        Err(other) => panic!("unexpected: {other}"),
+    }
+}
+
+struct Attempt {
+    trial: usize,
+    number: u32,
+    fence: Fence,
+    outcome: Option<AttemptOutcome>,
+    diverged: bool,
+}
+
+struct Trial {
+    id: TrialId,
+    sweep: usize,
+    life: Life,
+}
+
+/// What should be, in the order of the queue.
+struct Model {
+    trials: Vec<Trial>,
+    attempts: Vec<Attempt>,
+    paused: [bool; 2],
+}
+
+impl Model {
+    fn new(sweeps: &[NewSweep], now: Timestamp) -> Self {
+        let trials = sweeps.iter().enumerate().flat_map(|(sweep, new)| {
+            new.trials.iter().map(move |trial| Trial { id: trial.id, sweep, life: Life::submitted(now) })
+        });
+        Self { trials: trials.collect(), attempts: Vec::new(), paused: [false; 2] }
+    }
+
+    fn claimable(&self, now: Timestamp) -> Vec<TrialId> {
+        let ready = |trial: &&Trial| {
+            !self.paused[trial.sweep] && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
+        };
+        self.trials.iter().filter(ready).map(|trial| trial.id).collect()
+    }
+
+    fn claim(&mut self, id: TrialId, number: u32, fence: Fence, now: Timestamp) {
+        let trial = self.trials.iter().position(|trial| trial.id == id).unwrap();
+        let life = &mut self.trials[trial].life;
+        *life = lifecycle::step(life, Event::Claim, now, &POLICY).unwrap().life;
+        assert_eq!(number, life.attempt, "I2: numbers rise by one");
+        self.attempts.push(Attempt { trial, number, fence, outcome: None, diverged: false });
+    }
+
+    /// Applies a report of an attempt and says what its worker is to be told.
+    fn report(&mut self, attempt: usize, event: Event, now: Timestamp) -> Told {
+        let attempt = &mut self.attempts[attempt];
+        let life = &mut self.trials[attempt.trial].life;
+        let here = Told::Moved(life.state, life.cancel_requested);
+        use AttemptOutcome as O;
+        match (event, attempt.outcome) {
+            (_, None) | (Event::Complete { .. }, Some(O::Expired | O::TimedOut)) => {}
+            (Event::Complete { diverged, .. }, Some(O::Succeeded | O::Diverged)) => {
+                return if diverged == attempt.diverged { here } else { Told::Conflict };
+            }
+            (Event::Fail { .. }, Some(O::Failed | O::Cancelled)) => return here,
+            (Event::Release, Some(O::Released | O::Cancelled)) => return here,
+            _ => return Told::Stale,
+        }
+        let Ok(transition) = lifecycle::step(life, event, now, &POLICY) else { return Told::Stale };
+        *life = transition.life;
+        if let Some(outcome) = transition.ended {
+            attempt.outcome = Some(outcome);
+            attempt.diverged = outcome == O::Diverged;
+        }
+        Told::Moved(life.state, life.cancel_requested)
+    }
+
+    /// The lease that is longest due goes first; each next one has its own jitter.
+    fn reap(&mut self, now: Timestamp) -> BTreeMap<TrialId, TrialState> {
+        let mut due: Vec<(Timestamp, usize)> = Vec::new();
+        for (index, attempt) in self.attempts.iter().enumerate().filter(|(_, found)| found.outcome.is_none())
+        {
+            let lease = self.trials[attempt.trial].life.lease.as_ref().expect("an open attempt has a lease");
+            let after = |since: Timestamp, limit_s: u32| since + SignedDuration::from_secs(limit_s.into());
+            let first = lease
+                .expires_at
+                .min(after(lease.started_at, POLICY.runtime_max_s))
+                .min(after(lease.progressed_at, POLICY.stall_timeout_s));
+            due.push((first, index));
+        }
+        due.retain(|(first, _)| *first <= now);
+        due.sort();
+        let mut reaped = BTreeMap::new();
+        for ((_, index), place) in due.into_iter().zip(0u32..) {
+            let attempt = &mut self.attempts[index];
+            let trial = &mut self.trials[attempt.trial];
+            let jitter = (f64::from(place) * 0.618_033_988_749_895).fract();
+            let transition = lifecycle::step(&trial.life, Event::Reap { jitter }, now, &POLICY);
+            let transition = transition.expect("what is due can be reaped");
+            attempt.outcome = transition.ended;
+            trial.life = transition.life;
+            reaped.insert(trial.id, trial.life.state);
+        }
+        reaped
+    }
+
+    fn steer(&mut self, sweep: usize, steer: Steer, now: Timestamp) -> (u64, u64) {
+        let event = match steer {
+            Steer::Pause | Steer::Resume => {
+                self.paused[sweep] = steer == Steer::Pause;
+                return (0, 0);
+            }
+            Steer::Cancel => Event::Cancel,
+            Steer::Retry => Event::Retry,
+        };
+        let (mut changed, mut pending) = (0, 0);
+        for trial in self.trials.iter_mut().filter(|trial| trial.sweep == sweep) {
+            if let Ok(transition) = lifecycle::step(&trial.life, event, now, &POLICY) {
+                let moved = transition.life.state != trial.life.state;
+                *(if moved { &mut changed } else { &mut pending }) += 1;
+                trial.life = transition.life;
+            }
+        }
+        (changed, pending)
+    }
+}
+
+fn finish(diverged: bool) -> Finish {
+    Finish {
+        diverged_step: diverged.then_some(3),
+        steps: 9,
+        metrics: BTreeMap::new(),
+        result_hash: "hash".into(),
+        report: serde_json::Value::Null,
+    }
+}
+
+async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act) {
+    let (store, now) = (Arc::clone(&world.store), world.now);
+    // The newest leases are the likeliest to be open.
+    let newest = |back: usize| model.attempts.len().checked_sub(back + 1);
+    match act {
+        Act::Claim(max) => {
+            let leased = store.trial_claim(world.claim_of(0, max), now).await.unwrap();
+            let mut expected = model.claimable(now);
+            expected.truncate(max as usize);
+            assert_eq!(leased.iter().map(|lease| lease.trial_id).collect::<Vec<_>>(), expected);
+            for lease in leased {
+                model.claim(lease.trial_id, lease.attempt, world.fence(&lease), now);
+            }
+        }
+        Act::Heartbeat(back, step) => {
+            let Some(attempt) = newest(back) else { return };
+            let fence = model.attempts[attempt].fence;
+            let result = store.attempt_heartbeat(fence, step, Some(9), now).await;
+            assert_eq!(told(result), model.report(attempt, Event::Heartbeat { step }, now));
+        }
+        Act::Complete(back, diverged) => {
+            let Some(attempt) = newest(back) else { return };
+            let Attempt { fence, number, .. } = model.attempts[attempt];
+            let result = store.attempt_complete(fence, finish(diverged), now).await;
+            assert_eq!(
+                told(result),
+                model.report(attempt, Event::Complete { attempt: number, diverged }, now)
+            );
+        }
+        Act::Fail(back, retryable) => {
+            let Some(attempt) = newest(back) else { return };
+            let fence = model.attempts[attempt].fence;
+            let result = store.attempt_fail(fence, "oops".into(), retryable, 0.5, now).await;
+            assert_eq!(told(result), model.report(attempt, Event::Fail { retryable, jitter: 0.5 }, now));
+        }
+        Act::Release(back) => {
+            let Some(attempt) = newest(back) else { return };
+            let fence = model.attempts[attempt].fence;
+            let result = store.attempt_release(fence, "drain".into(), now).await;
+            assert_eq!(told(result), model.report(attempt, Event::Release, now));
+        }
+        Act::Reap => {
+            let reaped = store.attempts_reap(0.0, now).await.unwrap();
+            let states = reaped.into_iter().map(|(_, moved)| (moved.trial_id, moved.state)).collect();
+            assert_eq!(model.reap(now), states);
+        }
+        Act::Steer(sweep, steer) => {
+            let steered = store.sweep_steer(sweeps[sweep].id, steer, "someone", now).await.unwrap();
+            assert_eq!((steered.changed, steered.pending), model.steer(sweep, steer, now));
+        }
+        Act::Wait(seconds) => world.wait_s(seconds),
+    }
+}
+
+async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
+    for sweep in sweeps {
+        let counts = world.recount(sweep.id).await;
+        assert_eq!(counts.0.iter().sum::<u64>(), sweep.trials.len() as u64, "I8");
+    }
+    for trial in &model.trials {
+        let stored = world.trial(trial.id).await;
+        let life = &trial.life;
+        assert_eq!(
+            (stored.state, stored.attempt, stored.failures, stored.crashes, stored.cancel_requested),
+            (life.state, life.attempt, life.failures, life.crashes, life.cancel_requested)
+        );
+        assert_eq!(stored.finished_at.is_some(), life.state.is_terminal(), "I3");
+        assert!(stored.failures <= POLICY.failures_max + 1 && stored.crashes <= POLICY.crashes_max, "I6");
+        let attempts = world.store.trial_attempts(trial.id).await.unwrap();
+        let open = attempts.iter().filter(|attempt| attempt.outcome.is_none()).count();
+        assert_eq!(open, usize::from(life.state == TrialState::Leased), "I2");
+        assert!(attempts.iter().map(|attempt| attempt.number).eq(1..=life.attempt), "I2");
+    }
+}
+
+async fn live(acts: Vec<Act>) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("motif.db"), Options { readers: 1, ..Options::default() })
+        .await
+        .unwrap();
+    let mut world = World::new(Arc::new(store));
+    let sweeps = [world.submit_with(2, 2, POLICY).await, world.submit_with(1, 1, POLICY).await];
+    let mut model = Model::new(&sweeps, world.now);
+    for (number, next) in acts.into_iter().enumerate() {
+        act(&mut world, &mut model, &sweeps, next).await;
+        if number % 8 == 0 {
+            agrees(&world, &model, &sweeps).await;
+        }
+    }
+    agrees(&world, &model, &sweeps).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(20),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn histories_agree_with_the_model(acts in acts()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(live(acts));
+    }
+}
