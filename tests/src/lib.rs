@@ -1,1 +1,4 @@
-//! Being written.
+//! What the end-to-end tests share: real `motif` processes on real sockets, in temporary folders, that end with the test.
+
+pub mod fixtures;
+pub mod process;

@@ -1,1 +1,29 @@
-//! Being written.
+//! The HTTP server: router, authorization, reaper, live events, statistics, the dashboard's files.
+//!
+//! It translates between the HTTP contract ([`motif_wire`]) and the store ([`motif_store::Store`]), and decides only who
+//! may do what and when leases may be taken back. It knows no SQL, trains nothing, and reads no clock but the one it is
+//! given.
+
+mod auth;
+mod convert;
+mod counters;
+mod dashboard;
+mod error;
+mod events;
+mod extract;
+pub mod limits;
+mod openapi;
+mod options;
+mod reaper;
+mod router;
+mod routes;
+mod serve;
+mod state;
+mod statistics;
+mod submission;
+pub mod tokens;
+
+pub use openapi::openapi_json;
+pub use options::{ServerOptions, SessionToken};
+pub use serve::serve;
+pub use tokens::{create_token, ensure_admin_token, mint_token};

@@ -1,1 +1,13 @@
-//! Being written.
+//! The worker: pulls trials from a server, trains them on threads, reports, and survives what happens in between.
+//!
+//! [`core`] decides, `driver` carries out, `executor` trains. It must not know: the store, the queue's rules beyond
+//! the leases it holds, the machine's clocks and entropy, which are parameters.
+
+pub mod core;
+mod driver;
+mod executor;
+mod observer;
+mod provenance;
+
+pub use driver::{WorkerError, WorkerOptions, WorkerSummary, run, run_with_limits};
+pub use provenance::{host_name, provenance};

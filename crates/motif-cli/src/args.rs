@@ -1,0 +1,261 @@
+//! The command line: names and help, nothing that acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Experiment sweeps for biologically plausible learning: nothing lost, honest statistics, bit-identical re-runs.
+#[derive(Debug, Parser)]
+#[command(name = "motif", version, about, max_term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print one JSON document on stdout instead of tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Address of the server [default: the one `motif up` wrote into the data directory, else http://127.0.0.1:8080].
+    #[arg(long, global = true, env = "MOTIF_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Bearer token [default: the one `motif up` wrote into the data directory].
+    #[arg(long, global = true, env = "MOTIF_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Data directory [default: the platform's data folder + `motif`].
+    #[arg(long, global = true, env = "MOTIF_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a server and its workers on this machine.
+    Up(Up),
+    /// Start a server alone.
+    Serve(Serve),
+    /// Pull trials from a server and train them until told to stop.
+    Worker(Worker),
+    /// Train one trial here, without a server.
+    Train(Train),
+    /// Submit a sweep.
+    Submit(Submit),
+    /// Sweeps that come with Motif.
+    #[command(subcommand)]
+    Preset(Preset),
+    /// List, inspect and steer sweeps.
+    #[command(subcommand)]
+    Sweep(Sweep),
+    /// Inspect trials.
+    #[command(subcommand)]
+    Trial(Trial),
+    /// List the workers that the server knows.
+    Workers,
+    /// Write a sweep's trials to a file.
+    Export(Export),
+    /// List, import and verify datasets.
+    #[command(subcommand)]
+    Dataset(Dataset),
+    /// Create, list and revoke tokens.
+    #[command(subcommand)]
+    Token(Token),
+    /// Check this machine, the data directory and the server.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// Worker processes of one slot each [default: one per core].
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// Write a token with the scope `worker` to this file, unless it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worker_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Trials to train at once, one thread each [default: one per core].
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<u16>,
+    /// Name shown to people [default: host name and process id].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Read the token from this file; waits up to a minute for it to appear.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Drain when stdin closes, so that workers end with whoever started them.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// A trial in TOML or JSON; `-` reads stdin.
+    #[arg(value_name = "TRIAL.toml")]
+    pub(crate) trial: String,
+    /// Fixes initial weights, minibatch order and subset.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Write result.json, metrics.jsonl and snapshots/ here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Also record the first K minibatches and a snapshot after each.
+    #[arg(long, default_value_t = 0, value_name = "K", requires = "out")]
+    pub(crate) trace_steps: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// A sweep in TOML or JSON; `-` reads stdin.
+    #[arg(value_name = "SWEEP.toml")]
+    pub(crate) sweep: String,
+    #[command(flatten)]
+    pub(crate) how: SubmitHow,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitHow {
+    /// Wait until every trial has ended, then print the table.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Submitting again with the same key returns the same sweep.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Preset {
+    /// List the presets.
+    List,
+    /// Print a preset's spec.
+    Show {
+        /// The preset.
+        name: String,
+    },
+    /// Submit a preset.
+    Submit {
+        /// The preset.
+        name: String,
+        #[command(flatten)]
+        how: SubmitHow,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sweep {
+    /// List the newest sweeps.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show a sweep's table.
+    Show(SweepId),
+    /// Follow a sweep until it ends.
+    Watch(SweepId),
+    /// Start no new trials.
+    Pause(SweepId),
+    /// Start new trials again.
+    Resume(SweepId),
+    /// End waiting trials and stop running ones.
+    Cancel(SweepId),
+    /// Queue failed, dead and cancelled trials again.
+    Retry(SweepId),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepId {
+    /// The sweep's id, the last digits of it, its name, or `latest`.
+    #[arg(value_name = "SWEEP")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trial {
+    /// Show a trial with its attempts and result.
+    Show {
+        /// The trial's id.
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One row per trial.
+    Csv,
+    /// One document.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) sweep: SweepId,
+    /// The file's format.
+    #[arg(long, value_enum, default_value = "csv")]
+    pub(crate) format: ExportFormat,
+    /// The file to write; `-` is stdout.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dataset {
+    /// List the datasets of the server, or of the data directory when no server is given or running.
+    List,
+    /// Import a folder of MNIST's IDX files or CIFAR-10's binary files: to the server named by --server or
+    /// MOTIF_SERVER, else into the data directory.
+    Import {
+        /// The name to refer to it by.
+        name: String,
+        /// The folder.
+        path: PathBuf,
+        /// Point an existing name at the new content.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Read a dataset of the data directory and check its content hash.
+    Verify {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; its secret is shown this once.
+    Create {
+        /// A name for people.
+        name: String,
+        /// What it may do: admin, submit, worker, read.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+    },
+    /// List the tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Its id.
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Only ask this server whether it is ready (for container health checks).
+    #[arg(long, value_name = "URL")]
+    pub(crate) probe: Option<String>,
+}

@@ -1,0 +1,146 @@
+//! `motif trial`, `workers`, `export`, `token`: looking at what a server has, and who may.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use motif_wire::{system::Scope, trials::TrialDetail};
+use uuid::Uuid;
+
+use crate::{
+    args::{Export, ExportFormat, Global, Token},
+    commands::{Outcome, sweeps::resolve},
+    input::WrongInput,
+    output::{self, progress::duration, tables},
+};
+
+pub(crate) async fn trial(global: &Global, id: Uuid) -> anyhow::Result<Outcome> {
+    let trial = global.client()?.trial_get(id).await?;
+    output::emit(global.json, &trial, || trial_text(&trial))?;
+    Ok(Outcome::Done)
+}
+
+fn trial_text(trial: &TrialDetail) -> String {
+    let row = &trial.row;
+    let mut text = format!("{}  seed {}  {}\n{}\n", row.label, row.seed, row.state.name(), row.id);
+    if let Some(result) = &trial.result {
+        text.push_str(&format!("result {}\n", result.result_hash));
+        for (name, value) in result.metrics.iter().filter(|(name, _)| !name.contains('.')) {
+            let value = value.map_or_else(|| "not finite".to_owned(), |value| format!("{value:.6}"));
+            text.push_str(&format!("  {name} = {value}\n"));
+        }
+        text.push_str(&format!(
+            "trained in {} by {} ({}, {})\n",
+            duration(result.training_s),
+            row.worker.as_deref().unwrap_or("?"),
+            result.provenance.host,
+            result.provenance.instruction_set
+        ));
+    }
+    let mut table =
+        tables::table(&["attempt", "worker", "outcome", "step", "began", "lasted", "reason"], &[0, 3]);
+    for attempt in &trial.attempt_rows {
+        let lasted = attempt.ended_at.map(|ended| ended.duration_since(attempt.started_at).as_secs_f64());
+        table.add_row(vec![
+            attempt.number.to_string(),
+            attempt.worker.clone(),
+            attempt.outcome.map_or("running", |outcome| outcome.name()).to_owned(),
+            attempt.step.to_string(),
+            attempt.started_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            lasted.map(duration).unwrap_or_default(),
+            attempt.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    text.push_str(&table.to_string());
+    text
+}
+
+pub(crate) async fn workers(global: &Global) -> anyhow::Result<Outcome> {
+    let workers = global.client()?.worker_list().await?;
+    output::emit(global.json, &workers, || {
+        if workers.is_empty() {
+            return "no worker has called yet: start one with `motif worker --server URL`".to_owned();
+        }
+        let mut table = tables::table(
+            &["worker", "host", "", "slots", "running", "completed", "last heard of", "instruction set"],
+            &[3, 4, 5],
+        );
+        for worker in &workers {
+            table.add_row(vec![
+                worker.name.clone(),
+                worker.host.clone(),
+                if worker.alive { "alive" } else { "gone" }.to_owned(),
+                worker.slots.to_string(),
+                worker.leased.to_string(),
+                worker.completed.to_string(),
+                worker.seen_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+                worker.instruction_set.clone(),
+            ]);
+        }
+        table.to_string()
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) async fn export(global: &Global, args: &Export) -> anyhow::Result<Outcome> {
+    let client = global.client()?;
+    let id = resolve(&client, &args.sweep.id).await?;
+    let format = match args.format {
+        ExportFormat::Csv => "csv",
+        ExportFormat::Json => "json",
+    };
+    let bytes = client.sweep_export(id, format).await?;
+    if args.out.as_os_str() == "-" {
+        std::io::stdout().write_all(&bytes)?;
+        return Ok(Outcome::Done);
+    }
+    // Beside its place first, so that a failure leaves what was there.
+    let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let name = || format!("cannot write {}", args.out.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    file.write_all(&bytes).with_context(name)?;
+    file.persist(&args.out).with_context(name)?;
+    let document = serde_json::json!({ "path": args.out, "bytes": bytes.len(), "format": format });
+    output::emit(global.json, &document, || format!("wrote {} ({} bytes)", args.out.display(), bytes.len()))?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) async fn token(global: &Global, command: &Token) -> anyhow::Result<Outcome> {
+    let client = global.client()?;
+    match command {
+        Token::Create { name, scopes } => {
+            let scopes = scopes.iter().map(|scope| parse_scope(scope)).collect::<Result<Vec<_>, _>>()?;
+            let created = client.token_create(name, &scopes).await?;
+            output::emit(global.json, &created, || {
+                format!("{}\nkeep it: it is not shown again (id {})", created.token, created.row.id)
+            })?;
+        }
+        Token::List => {
+            let tokens = client.token_list().await?;
+            output::emit(global.json, &tokens, || {
+                let mut table = tables::table(&["id", "name", "scopes", "made", "revoked"], &[]);
+                for token in &tokens {
+                    let scopes: Vec<_> =
+                        token.scopes.iter().map(|s| format!("{s:?}").to_lowercase()).collect();
+                    table.add_row(vec![
+                        token.id.to_string(),
+                        token.name.clone(),
+                        scopes.join(", "),
+                        token.created_at.strftime("%Y-%m-%d").to_string(),
+                        token.revoked_at.map(|t| t.strftime("%Y-%m-%d").to_string()).unwrap_or_default(),
+                    ]);
+                }
+                table.to_string()
+            })?;
+        }
+        Token::Revoke { id } => {
+            client.token_revoke(*id).await?;
+            output::emit(global.json, &serde_json::json!({ "revoked": id }), || format!("revoked {id}"))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn parse_scope(text: &str) -> anyhow::Result<Scope> {
+    serde_json::from_value(serde_json::Value::String(text.trim().to_owned()))
+        .map_err(|_| WrongInput(format!("scope {text:?}: there are admin, submit, worker and read")).into())
+}

@@ -1,0 +1,19 @@
+//! One file for each group of commands. A command does its work and prints; it decides nothing of the domain.
+
+pub(crate) mod datasets;
+pub(crate) mod doctor;
+pub(crate) mod look;
+pub(crate) mod serve;
+pub(crate) mod sweeps;
+pub(crate) mod train;
+pub(crate) mod up;
+pub(crate) mod worker;
+
+/// How a command ended, where it did not end in an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit status 0.
+    Done,
+    /// Exit status 1; what failed has been said.
+    Failed,
+}

@@ -1,0 +1,121 @@
+//! `motif serve`: a server alone. Also what `motif up` starts inside itself.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use motif_data::Library;
+use motif_server::{ServerOptions, SessionToken};
+use motif_store::{
+    Store,
+    sqlite::{Options, SqliteStore},
+};
+use motif_sweep::clock::{Clock, Entropy};
+use motif_wire::system::Scope;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{Global, Serve},
+    commands::Outcome,
+    signals,
+    system::{SystemClock, SystemEntropy},
+};
+
+/// A server that is about to serve: its socket is bound, its store is open.
+pub(crate) struct Prepared {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin_token: Option<String>,
+    listener: TcpListener,
+    options: ServerOptions,
+}
+
+impl Prepared {
+    /// Opens store and library, binds the socket, and at the first start makes the admin token.
+    pub(crate) async fn new(data: &Path, listen: &str) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!(
+                "cannot listen on {listen}: choose another with --listen, such as 127.0.0.1:0 for a free port"
+            )
+        })?;
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&data.join("motif.db"), Options::default()).await?);
+        let library = Arc::new(Library::open(data)?);
+        let admin_token = motif_server::ensure_admin_token(store.as_ref(), &clock, &entropy).await?;
+        let address = listener.local_addr()?;
+        let options = ServerOptions::new(store, library, clock, entropy);
+        Ok(Self { address, admin_token, listener, options })
+    }
+
+    /// The server's address as a URL. A server that listens everywhere is named by its loopback address.
+    pub(crate) fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
+    }
+
+    /// A token that lives as long as this server does.
+    pub(crate) fn session_token(&mut self, name: &str, scopes: &[Scope]) -> String {
+        let token = motif_server::mint_token(&SystemEntropy);
+        self.options.session_tokens.push(SessionToken::new(&token, name, scopes));
+        token
+    }
+
+    /// Serves until told to stop.
+    pub(crate) async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        Ok(motif_server::serve(self.listener, self.options, shutdown).await?)
+    }
+}
+
+pub(crate) async fn run(global: &Global, args: &Serve) -> anyhow::Result<Outcome> {
+    let shutdown = signals::shutdown()?;
+    let server = Prepared::new(&global.data_dir()?, &args.listen).await?;
+    if let Some(path) = &args.worker_token_file {
+        ensure_worker_token(&server, path).await?;
+    }
+    announce(global, &server)?;
+    server.serve(shutdown).await?;
+    Ok(Outcome::Done)
+}
+
+fn announce(global: &Global, server: &Prepared) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if global.json {
+        writeln!(out, "{}", json!({ "server": server.url(), "admin_token": server.admin_token }))?;
+    } else {
+        writeln!(out, "serving on {}", server.url())?;
+        if let Some(token) = &server.admin_token {
+            writeln!(out, "admin token (shown this once): {token}")?;
+            writeln!(out, "dashboard: {}/#token={token}", server.url())?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Leaves a stored token for workers in a file that only its owner can read, unless a token that works is there.
+async fn ensure_worker_token(server: &Prepared, path: &PathBuf) -> anyhow::Result<()> {
+    let store = server.options.store.as_ref();
+    if let Ok(token) = std::fs::read_to_string(path)
+        && store.token_by_hash(motif_server::tokens::token_hash(token.trim())).await?.is_some()
+    {
+        return Ok(());
+    }
+    let (clock, entropy) = (&server.options.clock, &server.options.entropy);
+    let (_, token) =
+        motif_server::create_token(store, clock, entropy, "worker token file", &[Scope::Worker]).await?;
+    let name = || format!("cannot write {}", path.display());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    writeln!(file, "{token}").with_context(name)?;
+    file.persist(path).with_context(name)?;
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `motif submit`, `preset`, `sweep`: submitting, following and steering sweeps.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use motif_client::{Client, ClientError, StatisticsQuery, SweepSteer};
+use motif_sweep::{presets, spec::SweepSpec};
+use motif_wire::{
+    problem::Problem,
+    statistics::{Comparisons, Summary},
+    sweeps::{SweepDetail, SweepRow, SweepState},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    args::{Global, Preset, Submit, SubmitHow, Sweep},
+    commands::Outcome,
+    input::{WrongInput, read_input},
+    output::{self, progress::Progress, tables},
+};
+
+/// Time between two looks at a running sweep.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// A watch outlives a server that is away for this long.
+const WATCH_OUTAGE_MAX: Duration = Duration::from_secs(600);
+/// Sweeps searched when a sweep is named by its last digits or its name.
+const SEARCH_SWEEPS: u32 = 200;
+
+pub(crate) async fn submit(global: &Global, args: &Submit) -> anyhow::Result<Outcome> {
+    let input = read_input(&args.sweep)?;
+    let spec =
+        if input.is_json() { SweepSpec::from_json(input.json()?) } else { SweepSpec::from_toml(&input.text) }
+            .map_err(|errors| input.wrong(&errors))?;
+    spec.plan().map_err(|errors| input.wrong(&errors))?;
+    submit_value(global, &spec.to_json(), &args.how).await
+}
+
+pub(crate) async fn preset(global: &Global, command: &Preset) -> anyhow::Result<Outcome> {
+    match command {
+        Preset::List => {
+            let all: Vec<Value> =
+                presets::all().iter().map(|p| json!({ "name": p.name, "summary": p.summary })).collect();
+            output::emit(global.json, &all, || {
+                let mut table = tables::table(&["preset", "what it is for"], &[]);
+                for preset in presets::all() {
+                    table.add_row(vec![preset.name, preset.summary.as_str()]);
+                }
+                table.to_string()
+            })?;
+            Ok(Outcome::Done)
+        }
+        Preset::Show { name } => {
+            let preset = find_preset(name)?;
+            output::emit(global.json, &preset.spec.to_json(), || preset.toml.to_owned())?;
+            Ok(Outcome::Done)
+        }
+        Preset::Submit { name, how } => {
+            find_preset(name)?;
+            submit_value(global, &json!({ "preset": name }), how).await
+        }
+    }
+}
+
+fn find_preset(name: &str) -> anyhow::Result<&'static presets::Preset> {
+    presets::find(name).ok_or_else(|| {
+        let names: Vec<_> = presets::all().iter().map(|preset| preset.name).collect();
+        WrongInput(format!("preset {name:?}: no such preset (there are: {})", names.join(", "))).into()
+    })
+}
+
+async fn submit_value(global: &Global, spec: &Value, how: &SubmitHow) -> anyhow::Result<Outcome> {
+    let client = global.client()?;
+    let key = how.idempotency_key.clone().unwrap_or_else(random_key);
+    let sweep = client.sweep_submit(spec, Some(&key)).await.map_err(explain)?;
+    if how.wait {
+        eprintln!("sweep {} submitted: {} trials", sweep.row.id, sweep.row.counts.total());
+        return watch(global, &client, sweep.row.id).await;
+    }
+    output::emit(global.json, &sweep, || {
+        format!(
+            "sweep {} submitted: {} conditions × {} seeds = {} trials\nfollow it with: motif sweep watch {}",
+            sweep.row.id,
+            sweep.row.conditions,
+            sweep.row.seeds,
+            sweep.row.counts.total(),
+            sweep.row.id
+        )
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn random_key() -> String {
+    let mut bytes = [0; 16];
+    motif_sweep::clock::Entropy::fill(&crate::system::SystemEntropy, &mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A refused spec is the user's input: exit status 2, a line for each thing that is wrong.
+fn explain(error: ClientError) -> anyhow::Error {
+    match error {
+        ClientError::Problem(problem) if problem.status == 422 => WrongInput(problem_text(&problem)).into(),
+        other => other.into(),
+    }
+}
+
+fn problem_text(problem: &Problem) -> String {
+    let mut text = problem.detail.clone();
+    for error in &problem.errors {
+        text.push_str(&format!("\n  {}: {}", error.field, error.message));
+    }
+    text
+}
+
+pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Outcome> {
+    let client = global.client()?;
+    match command {
+        Sweep::List { limit } => {
+            let page = client.sweep_list(None, Some(*limit)).await?;
+            output::emit(global.json, &page, || tables::sweeps(&page.items))?;
+            Ok(Outcome::Done)
+        }
+        Sweep::Show(id) => {
+            let id = resolve(&client, &id.id).await?;
+            show(global, &client, id).await?;
+            Ok(Outcome::Done)
+        }
+        Sweep::Watch(id) => {
+            let id = resolve(&client, &id.id).await?;
+            watch(global, &client, id).await
+        }
+        Sweep::Pause(id) => steer(global, &client, &id.id, SweepSteer::Pause).await,
+        Sweep::Resume(id) => steer(global, &client, &id.id, SweepSteer::Resume).await,
+        Sweep::Cancel(id) => steer(global, &client, &id.id, SweepSteer::Cancel).await,
+        Sweep::Retry(id) => steer(global, &client, &id.id, SweepSteer::Retry).await,
+    }
+}
+
+async fn steer(global: &Global, client: &Client, id: &str, steer: SweepSteer) -> anyhow::Result<Outcome> {
+    let id = resolve(client, id).await?;
+    let done = client.sweep_steer(id, steer).await?;
+    output::emit(global.json, &done, || {
+        format!("{} trials changed, {} running trials will learn of it", done.changed, done.pending)
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Finds a sweep by id, by the last digits of it, by name (the newest of that name) or as `latest`.
+pub(crate) async fn resolve(client: &Client, text: &str) -> anyhow::Result<Uuid> {
+    if let Ok(id) = Uuid::parse_str(text) {
+        return Ok(id);
+    }
+    let page = client.sweep_list(None, Some(SEARCH_SWEEPS)).await?;
+    let by_digits = |row: &&SweepRow| text.len() >= 4 && row.id.simple().to_string().ends_with(text);
+    let found = match text {
+        "latest" => page.items.first(),
+        _ => page.items.iter().find(by_digits).or_else(|| page.items.iter().find(|row| row.name == text)),
+    };
+    found.map(|row| row.id).with_context(|| {
+        format!("no sweep is called {text:?}: give an id, its last digits, a name or `latest` (`motif sweep list`)")
+    })
+}
+
+/// Everything a finished sweep is read by.
+#[derive(Serialize)]
+struct Report {
+    sweep: SweepDetail,
+    summary: Summary,
+    comparisons: Comparisons,
+}
+
+async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
+    let sweep = client.sweep_get(id).await?;
+    let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
+    let comparisons = client.sweep_comparisons(id, &StatisticsQuery::default()).await?;
+    let report = Report { sweep, summary, comparisons };
+    output::emit(global.json, &report, || {
+        let row = &report.sweep.row;
+        format!(
+            "{}  {}\n{}\n\n{}",
+            row.name,
+            row.id,
+            tables::counts(&row.counts),
+            tables::sweep(&report.summary, &report.comparisons)
+        )
+    })?;
+    Ok(report.sweep)
+}
+
+/// Follows a sweep to its end, through outages of the server, and prints its table.
+async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Outcome> {
+    let mut progress = Progress::new();
+    let mut away = Duration::ZERO;
+    let sweep = loop {
+        match client.sweep_get(id).await {
+            Ok(sweep) => {
+                away = Duration::ZERO;
+                progress.show(&sweep.row);
+                let ended = sweep.row.counts.finished() == sweep.row.counts.total();
+                if ended || sweep.row.state == SweepState::Finished {
+                    break sweep;
+                }
+            }
+            Err(ClientError::Unreachable { .. }) if away < WATCH_OUTAGE_MAX => away += WATCH_INTERVAL,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            _ = tokio::signal::ctrl_c() => {
+                progress.finish();
+                bail!("stopped watching; the sweep goes on (motif sweep watch {id})");
+            }
+        }
+    };
+    progress.finish();
+    show(global, client, id).await?;
+    let counts = sweep.row.counts;
+    if counts.succeeded + counts.diverged == counts.total() {
+        return Ok(Outcome::Done);
+    }
+    eprintln!("not every trial was trained: {}", tables::counts(&counts));
+    Ok(Outcome::Failed)
+}

@@ -1,0 +1,155 @@
+//! Tables for people.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use motif_wire::{
+    statistics::{ComparisonRow, Comparisons, ConditionSummary, IntervalRow, Summary},
+    sweeps::{StateCounts, SweepRow},
+};
+
+/// A line under the header, nothing else.
+const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// A table with the given header; columns named in `right` are right-aligned.
+pub(crate) fn table(header: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(RULED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|title| Cell::new(*title)));
+    for &column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// `12 succeeded, 1 failed`.
+pub(crate) fn counts(counts: &StateCounts) -> String {
+    let named = [
+        (counts.succeeded, "succeeded"),
+        (counts.leased, "running"),
+        (counts.queued, "queued"),
+        (counts.diverged, "diverged"),
+        (counts.failed, "failed"),
+        (counts.dead, "dead"),
+        (counts.cancelled, "cancelled"),
+    ];
+    let parts: Vec<String> =
+        named.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
+    if parts.is_empty() { "no trials".to_owned() } else { parts.join(", ") }
+}
+
+/// How a metric is written: accuracies as percentages, the rest with four significant digits.
+struct Scale {
+    percent: bool,
+}
+
+impl Scale {
+    fn of(metric: &str) -> Self {
+        Self { percent: metric.ends_with("accuracy") }
+    }
+
+    fn value(&self, x: f64) -> String {
+        if self.percent { format!("{:.2} %", 100.0 * x) } else { format!("{x:.4}") }
+    }
+
+    fn signed(&self, x: f64) -> String {
+        if self.percent { format!("{:+.2}", 100.0 * x) } else { format!("{x:+.4}") }
+    }
+
+    fn half_width(&self, interval: &IntervalRow) -> String {
+        let half = (interval.high - interval.low) / 2.0;
+        if self.percent { format!("± {:.2}", 100.0 * half) } else { format!("± {half:.4}") }
+    }
+}
+
+fn p_value(p: Option<f64>) -> String {
+    match p {
+        None => "–".to_owned(),
+        Some(p) if p < 0.001 => "< 0.001".to_owned(),
+        Some(p) => format!("{p:.3}"),
+    }
+}
+
+/// Mean ± interval per condition with the test against the baseline, and a line that says how they were made.
+pub(crate) fn sweep(summary: &Summary, comparisons: &Comparisons) -> String {
+    let scale = Scale::of(&summary.metric);
+    let baseline = comparisons.baseline;
+    let mut table = table(
+        &["condition", "n", "mean", "95 % interval", "− baseline", "interval", "p (adjusted)", "d_z"],
+        &[1, 2, 3, 4, 5, 6, 7],
+    );
+    for row in &summary.conditions {
+        let test = comparisons.rows.iter().find(|test| test.condition == row.condition);
+        table.add_row(condition_cells(&scale, row, test, baseline == Some(row.condition)));
+    }
+    let mut text = format!("{}\n{table}\n", summary.metric);
+    text.push_str(
+        "mean over seeds with Student-t interval; difference paired on shared seeds with its 95 % t interval;\n",
+    );
+    text.push_str(&format!(
+        "paired t test, {}: {}\n",
+        correction(&comparisons.correction),
+        comparisons.family
+    ));
+    for row in &summary.conditions {
+        for note in &row.notes {
+            text.push_str(&format!("note: {}: {note}\n", row.label));
+        }
+    }
+    text
+}
+
+fn correction(name: &str) -> &str {
+    match name {
+        "holm" => "Holm's correction",
+        "benjamini_hochberg" => "Benjamini–Hochberg correction",
+        other => other,
+    }
+}
+
+fn condition_cells(
+    scale: &Scale,
+    row: &ConditionSummary,
+    test: Option<&ComparisonRow>,
+    is_baseline: bool,
+) -> Vec<String> {
+    let dash = || "–".to_owned();
+    let mut cells = vec![
+        row.label.clone(),
+        row.n.to_string(),
+        row.mean.map_or_else(dash, |x| scale.value(x)),
+        row.interval.as_ref().map_or_else(dash, |interval| scale.half_width(interval)),
+    ];
+    match test {
+        Some(test) => cells.extend([
+            test.mean_difference.map_or_else(dash, |x| scale.signed(x)),
+            test.interval.as_ref().map_or_else(dash, |interval| scale.half_width(interval)),
+            p_value(test.p_adjusted),
+            test.d_z.map_or_else(dash, |d| format!("{d:+.2}")),
+        ]),
+        None if is_baseline => {
+            cells.extend(["baseline".to_owned(), String::new(), String::new(), String::new()])
+        }
+        None => cells.extend([dash(), dash(), dash(), dash()]),
+    }
+    cells
+}
+
+/// Sweeps, a line each.
+pub(crate) fn sweeps(rows: &[SweepRow]) -> String {
+    if rows.is_empty() {
+        return "no sweeps yet: try `motif preset submit demo --wait`".to_owned();
+    }
+    let mut table = table(&["id", "name", "state", "done", "trials", "submitted"], &[3]);
+    for row in rows {
+        table.add_row(vec![
+            row.id.to_string(),
+            row.name.clone(),
+            format!("{:?}", row.state).to_lowercase(),
+            format!("{:.0} %", 100.0 * row.progress),
+            counts(&row.counts),
+            row.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        ]);
+    }
+    table.to_string()
+}

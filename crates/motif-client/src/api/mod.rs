@@ -1,0 +1,9 @@
+//! The operations, by what they are about.
+
+mod sweeps;
+mod system;
+mod trials;
+mod work;
+
+pub use sweeps::{StatisticsQuery, SweepSteer};
+pub use trials::TrialQuery;

@@ -1,0 +1,137 @@
+//! Sweeps: submit, read, steer, export.
+
+use motif_wire::{
+    IDEMPOTENCY_HEADER,
+    statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary},
+    sweeps::{SweepAction, SweepDetail, SweepPage},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Client, EXPORT_MAX_BYTES, Repeat, error::Result};
+
+/// What a person can do to a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepSteer {
+    /// Start no new trials.
+    Pause,
+    /// Start new trials again.
+    Resume,
+    /// End waiting trials and stop running ones.
+    Cancel,
+    /// Queue failed, dead and cancelled trials again.
+    Retry,
+}
+
+impl SweepSteer {
+    /// The last part of the operation's path.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// Which statistics; what is `None` is the server's default. Each operation reads the fields that concern it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatisticsQuery {
+    /// The metric; the sweep's own by default.
+    pub metric: Option<String>,
+    /// What happens to diverged trials; they are excluded by default.
+    pub diverged: Option<DivergedPolicy>,
+    /// The correction of a family of tests: `holm` (default) or `benjamini_hochberg`.
+    pub correction: Option<String>,
+}
+
+impl StatisticsQuery {
+    /// The parameters among `names`: the server refuses any other.
+    fn parameters(&self, names: &[&str]) -> impl Iterator<Item = (String, String)> {
+        let diverged = self.diverged.map(|policy| match policy {
+            DivergedPolicy::Exclude => "exclude".to_owned(),
+            DivergedPolicy::Worst => "worst".to_owned(),
+        });
+        let fields = [
+            ("metric", self.metric.clone()),
+            ("diverged", diverged),
+            ("correction", self.correction.clone()),
+        ];
+        let asked = fields.into_iter().filter(|(name, _)| names.contains(name));
+        asked.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    }
+}
+
+/// Every operation can fail with any [`ClientError`](crate::ClientError).
+impl Client {
+    /// Submits a spec, or `{"preset": name, "overrides": {…}}`. With a key the call is repeated where needed, and a
+    /// later call with the same key and spec returns the same sweep.
+    pub async fn sweep_submit(&self, spec: &Value, idempotency_key: Option<&str>) -> Result<SweepDetail> {
+        let mut request = self.post("/sweeps", spec)?;
+        let Some(key) = idempotency_key else { return self.call(request, Repeat::Never).await };
+        request.headers.push((IDEMPOTENCY_HEADER.to_owned(), key.to_owned()));
+        self.call(request, Repeat::Harmless).await
+    }
+
+    /// One page of sweeps, newest first.
+    pub async fn sweep_list(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<SweepPage> {
+        let mut request = self.get("/sweeps");
+        request.query.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.to_owned())));
+        request.query.extend(limit.map(|limit| ("limit".to_owned(), limit.to_string())));
+        self.call(request, Repeat::Harmless).await
+    }
+
+    /// A sweep in full.
+    pub async fn sweep_get(&self, id: Uuid) -> Result<SweepDetail> {
+        self.call(self.get(&format!("/sweeps/{id}")), Repeat::Harmless).await
+    }
+
+    /// Its estimates.
+    pub async fn sweep_summary(&self, id: Uuid, query: &StatisticsQuery) -> Result<Summary> {
+        self.sweep_statistics(id, "summary", query.parameters(&["metric", "diverged"])).await
+    }
+
+    /// Its tests against the baseline.
+    pub async fn sweep_comparisons(&self, id: Uuid, query: &StatisticsQuery) -> Result<Comparisons> {
+        self.sweep_statistics(id, "comparisons", query.parameters(&["metric", "diverged", "correction"]))
+            .await
+    }
+
+    /// Its curves.
+    pub async fn sweep_curves(&self, id: Uuid, query: &StatisticsQuery) -> Result<Curves> {
+        self.sweep_statistics(id, "curves", query.parameters(&["metric"])).await
+    }
+
+    async fn sweep_statistics<T: serde::de::DeserializeOwned>(
+        &self,
+        id: Uuid,
+        what: &str,
+        parameters: impl Iterator<Item = (String, String)>,
+    ) -> Result<T> {
+        let mut request = self.get(&format!("/sweeps/{id}/{what}"));
+        request.query.extend(parameters);
+        self.call(request, Repeat::Harmless).await
+    }
+
+    /// Condition × seed: what is there and what is missing.
+    pub async fn sweep_ledger(&self, id: Uuid) -> Result<Ledger> {
+        self.call(self.get(&format!("/sweeps/{id}/ledger")), Repeat::Harmless).await
+    }
+
+    /// The trials as a file: `csv` or `json`.
+    pub async fn sweep_export(&self, id: Uuid, format: &str) -> Result<Vec<u8>> {
+        let mut request = self.get(&format!("/sweeps/{id}/export"));
+        request.query.push(("format".to_owned(), format.to_owned()));
+        request.timeout = self.timeouts.transfer;
+        request.response_max_bytes = EXPORT_MAX_BYTES;
+        Ok(self.send(request, Repeat::Harmless).await?.body)
+    }
+
+    /// Pauses, resumes, cancels or retries; not repeated by itself, because another person may act in between.
+    pub async fn sweep_steer(&self, id: Uuid, steer: SweepSteer) -> Result<SweepAction> {
+        let request = self.request(crate::Method::Post, &format!("/sweeps/{id}/{}", steer.name()));
+        self.call(request, Repeat::Never).await
+    }
+}

@@ -1,0 +1,232 @@
+//! The store's records in the words of the HTTP contract. No decisions, no reads.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use motif_data::DatasetEntry;
+use motif_store::records::{
+    AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, SweepRecord, TokenRecord, TrialRecord,
+    WorkerRecord,
+};
+use motif_sweep::lifecycle::{Policy, TrialState};
+use motif_wire::{
+    metrics::MetricPoint,
+    sweeps::{ConditionRow, StateCounts, SweepDetail, SweepRow, SweepState},
+    system::{DatasetRow, TokenRow, WorkerRow},
+    trials::{AttemptRow, TrialDetail, TrialReport, TrialRow},
+};
+
+use crate::{
+    error::{ApiError, ApiResult},
+    tokens,
+};
+
+pub(crate) fn state_counts(counts: &Counts) -> StateCounts {
+    let mut out = StateCounts::default();
+    for state in TrialState::ALL {
+        *out.of_mut(state) = counts.of(state);
+    }
+    out
+}
+
+fn sweep_state(record: &SweepRecord, counts: &StateCounts) -> SweepState {
+    if record.cancelled {
+        SweepState::Cancelled
+    } else if counts.finished() == counts.total() {
+        SweepState::Finished
+    } else if record.paused {
+        SweepState::Paused
+    } else if record.started_at.is_none() && counts.leased == 0 {
+        SweepState::Queued
+    } else {
+        SweepState::Running
+    }
+}
+
+pub(crate) fn sweep_row(record: &SweepRecord, now: Timestamp) -> SweepRow {
+    let counts = state_counts(&record.counts);
+    let state = sweep_state(record, &counts);
+    let finished = counts.finished() == counts.total();
+    let done = counts.finished() as f64 + record.running_fraction;
+    let progress = if finished { 1.0 } else { (done / counts.total() as f64).clamp(0.0, 1.0) };
+    let remaining_s = match (state, record.started_at) {
+        (SweepState::Running, Some(started)) if progress > 0.0 => {
+            let elapsed = now.duration_since(started).as_secs_f64().max(0.0);
+            Some((elapsed * (1.0 - progress) / progress).round())
+        }
+        _ => None,
+    };
+    SweepRow {
+        id: record.id.0,
+        name: record.name.clone(),
+        state,
+        counts,
+        conditions: record.conditions,
+        seeds: u32::try_from(record.seeds.len()).unwrap_or(u32::MAX),
+        metric: record.metric.clone(),
+        created_at: record.created_at,
+        finished_at: if finished { record.ended_at } else { None },
+        progress,
+        remaining_s,
+    }
+}
+
+pub(crate) fn sweep_detail(
+    record: &SweepRecord,
+    conditions: Vec<(ConditionRecord, Counts)>,
+    now: Timestamp,
+) -> SweepDetail {
+    SweepDetail {
+        row: sweep_row(record, now),
+        spec: record.spec.clone(),
+        condition_rows: conditions
+            .into_iter()
+            .map(|(condition, counts)| ConditionRow {
+                index: condition.index,
+                label: condition.label,
+                axes: condition.axes,
+                config: condition.config,
+                config_hash: condition.config_hash,
+                dataset_hash: condition.dataset_hash,
+                counts: state_counts(&counts),
+            })
+            .collect(),
+        seed_values: record.seeds.clone(),
+        baseline: record.baseline,
+    }
+}
+
+pub(crate) fn trial_row(record: &TrialRecord, metric: &str) -> TrialRow {
+    TrialRow {
+        id: record.id.0,
+        sweep_id: record.sweep_id.0,
+        condition: record.condition,
+        label: record.label.clone(),
+        seed: record.seed,
+        state: record.state,
+        cancel_requested: record.cancel_requested,
+        attempts: record.attempt,
+        failures: record.failures,
+        crashes: record.crashes,
+        step: record.step,
+        total_steps: record.total_steps,
+        worker: record.worker.clone(),
+        metric: record.metrics.get(metric).copied(),
+        diverged_step: record.diverged_step,
+        result_hash: record.result_hash.clone(),
+        started_at: record.started_at,
+        finished_at: record.finished_at,
+        reason: record.reason.clone(),
+    }
+}
+
+pub(crate) fn trial_report(record: &TrialRecord) -> ApiResult<Option<TrialReport>> {
+    let parse = |value: &serde_json::Value| serde_json::from_value(value.clone());
+    let report = record.report.as_ref().map(parse).transpose();
+    report.map_err(|error| ApiError::Stored(format!("the report of trial {}: {error}", record.id)))
+}
+
+pub(crate) fn trial_detail(
+    record: &TrialRecord,
+    metric: &str,
+    condition: ConditionRecord,
+    attempts: Vec<AttemptRecord>,
+) -> ApiResult<TrialDetail> {
+    Ok(TrialDetail {
+        row: trial_row(record, metric),
+        config: condition.config,
+        config_hash: condition.config_hash,
+        dataset_hash: condition.dataset_hash,
+        result: trial_report(record)?,
+        attempt_rows: attempts.into_iter().map(attempt_row).collect(),
+    })
+}
+
+pub(crate) fn attempt_row(record: AttemptRecord) -> AttemptRow {
+    AttemptRow {
+        id: record.id.0,
+        number: record.number,
+        worker: record.worker,
+        outcome: record.outcome,
+        reason: record.reason,
+        step: record.step,
+        started_at: record.started_at,
+        seen_at: record.seen_at,
+        ended_at: record.ended_at,
+    }
+}
+
+pub(crate) fn worker_row(record: WorkerRecord, now: Timestamp) -> WorkerRow {
+    WorkerRow {
+        id: record.seen.id.0,
+        alive: is_alive(&record, now),
+        name: record.seen.name,
+        host: record.seen.host,
+        version: record.seen.version,
+        instruction_set: record.seen.instruction_set,
+        slots: record.seen.slots,
+        leased: record.leased,
+        completed: record.completed,
+        first_seen_at: record.first_seen_at,
+        seen_at: record.seen_at,
+    }
+}
+
+/// Whether a worker was heard of within one lease; an idle one waits with a claim for nearly that long.
+pub(crate) fn is_alive(record: &WorkerRecord, now: Timestamp) -> bool {
+    let lease = jiff::SignedDuration::from_secs(i64::from(Policy::default().lease_ttl_s));
+    now.duration_since(record.seen_at) <= lease
+}
+
+pub(crate) fn dataset_row(entry: DatasetEntry) -> DatasetRow {
+    let summary = entry.summary;
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    DatasetRow {
+        name: entry.name,
+        hash: entry.hash,
+        height: small(summary.height),
+        width: small(summary.width),
+        channels: small(summary.channels),
+        classes: u32::from(summary.classes),
+        train_examples: summary.train_examples as u64,
+        test_examples: summary.test_examples as u64,
+        size_bytes: summary.bytes,
+        built_in: entry.builtin,
+    }
+}
+
+pub(crate) fn token_row(record: TokenRecord) -> TokenRow {
+    TokenRow {
+        id: record.id.0,
+        name: record.name,
+        scopes: record.scopes.iter().filter_map(|name| tokens::scope_from_name(name)).collect(),
+        created_at: record.created_at,
+        revoked_at: record.revoked_at,
+    }
+}
+
+pub(crate) fn point_record(point: MetricPoint) -> PointRecord {
+    let values = point.values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect();
+    PointRecord { seq: point.seq, step: point.step, epoch: point.epoch, values }
+}
+
+pub(crate) fn metric_point(point: PointRecord) -> MetricPoint {
+    let finite = |(name, value): (String, f64)| (name, value.is_finite().then_some(value));
+    MetricPoint {
+        seq: point.seq,
+        step: point.step,
+        epoch: point.epoch,
+        values: point.values.into_iter().map(finite).collect(),
+    }
+}
+
+pub(crate) fn finish(report: &TrialReport) -> Finish {
+    let finite = |(name, value): (&String, &Option<f64>)| Some((name.clone(), (*value)?));
+    Finish {
+        diverged_step: report.diverged_step,
+        steps: report.steps,
+        metrics: report.metrics.iter().filter_map(finite).collect::<BTreeMap<_, _>>(),
+        result_hash: report.result_hash.clone(),
+        report: serde_json::to_value(report).expect("a report is plain data with string keys"),
+    }
+}

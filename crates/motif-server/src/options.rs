@@ -1,0 +1,64 @@
+//! What a server is started with.
+
+use std::{sync::Arc, time::Duration};
+
+use motif_data::Library;
+use motif_store::Store;
+use motif_sweep::clock::{Clock, Entropy};
+use motif_wire::system::Scope;
+
+use crate::{limits, tokens};
+
+/// A token that lives as long as the server does and is never stored.
+#[derive(Debug, Clone)]
+pub struct SessionToken {
+    /// BLAKE3 of the token's text.
+    pub hash: [u8; 32],
+    /// Its name: the principal of what is done with it.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+impl SessionToken {
+    /// The entry for a token's text.
+    #[must_use]
+    pub fn new(token: &str, name: &str, scopes: &[Scope]) -> Self {
+        Self { hash: tokens::token_hash(token), name: name.to_owned(), scopes: scopes.to_vec() }
+    }
+}
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// Where sweeps live.
+    pub store: Arc<dyn Store>,
+    /// Where datasets live.
+    pub library: Arc<Library>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bits fit for secrets.
+    pub entropy: Arc<dyn Entropy>,
+    /// Tokens that are accepted besides the stored ones.
+    pub session_tokens: Vec<SessionToken>,
+    /// How often the reaper looks.
+    pub reap_every: Duration,
+    /// How long a client may take to send a request's head; an idle connection is closed after it.
+    pub header_read_timeout: Duration,
+}
+
+impl ServerOptions {
+    /// Options with the defaults: no session tokens, times from [`limits`].
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        library: Arc<Library>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let reap_every = Duration::from_secs(limits::REAP_EVERY_S);
+        let header_read_timeout = Duration::from_secs(limits::HEADER_READ_TIMEOUT_S);
+        let session_tokens = Vec::new();
+        Self { store, library, clock, entropy, session_tokens, reap_every, header_read_timeout }
+    }
+}

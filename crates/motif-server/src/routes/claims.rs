@@ -1,0 +1,156 @@
+//! Claims: a worker asks for trials and may wait for them.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use motif_store::records::{Claim, LeaseOffer, Leased, WorkerSeen};
+use motif_sweep::{
+    ids::{AttemptId, WorkerId},
+    lifecycle::TrialState,
+};
+use motif_wire::{
+    PROTOCOL_VERSION,
+    system::LiveEvent,
+    work::{ClaimReply, ClaimRequest, Lease},
+};
+
+use super::{BadParameter, OtherProtocol};
+use crate::{
+    error::{ApiError, ApiResult},
+    extract::{Body, Parameters, lease, shown},
+    limits,
+    state::ServerState,
+};
+
+/// Claim trials
+///
+/// A repeat with the same `claim_id` and `secret` returns the same leases. With `wait_s` the server holds the request
+/// open while nothing is queued.
+#[utoipa::path(
+    post, path = "/api/v1/claims", tag = "work", request_body = ClaimRequest,
+    responses(
+        (status = 200, description = "The leases; none when nothing is queued.", body = ClaimReply),
+        BadParameter, OtherProtocol,
+    )
+)]
+pub(crate) async fn claim_create(
+    State(state): State<ServerState>,
+    Parameters(()): Parameters<()>,
+    Body(request): Body<ClaimRequest>,
+) -> ApiResult<Json<ClaimReply>> {
+    let secrets = Secrets::check(&request)?;
+    let waits =
+        tokio::time::timeout(Duration::from_secs(u64::from(request.wait_s)), std::future::pending::<()>());
+    tokio::pin!(waits);
+    // Beyond this many nobody waits: the worker hears at once that there is nothing, and asks again.
+    let permit = state.limits.waiting_claims.clone().try_acquire_owned();
+    let may_wait = request.wait_s > 0 && permit.is_ok();
+    loop {
+        // Registered before the look, so that nothing queued in between is missed.
+        let work = state.work.notified();
+        tokio::pin!(work);
+        work.as_mut().enable();
+        let leased = claim(&state, &request, &secrets).await?;
+        if !leased.is_empty() || !may_wait {
+            return Ok(Json(reply(&state, &secrets, leased)));
+        }
+        tokio::select! {
+            () = &mut work => {}
+            () = tokio::time::sleep(Duration::from_secs(limits::CLAIM_LOOK_EVERY_S)) => {}
+            _ = &mut waits => return Ok(Json(ClaimReply { leases: Vec::new() })),
+            () = state.shutdown.cancelled() => return Ok(Json(ClaimReply { leases: Vec::new() })),
+        }
+    }
+}
+
+/// What the leases' secrets are derived from.
+struct Secrets {
+    claim_id: uuid::Uuid,
+    bits: [u8; 32],
+}
+
+impl Secrets {
+    /// Checks a request, and takes from it what its leases' secrets need.
+    fn check(request: &ClaimRequest) -> ApiResult<Self> {
+        if request.worker.protocol != PROTOCOL_VERSION {
+            return Err(ApiError::Protocol { worker: request.worker.protocol });
+        }
+        in_range("max", request.max, 1, limits::CLAIM_TRIALS_MAX)?;
+        in_range("wait_s", request.wait_s, 0, limits::CLAIM_WAIT_MAX_S)?;
+        in_range("worker.slots", request.worker.slots, 1, limits::WORKER_SLOTS_MAX)?;
+        let worker = &request.worker;
+        for (field, text) in [
+            ("worker.name", &worker.name),
+            ("worker.host", &worker.host),
+            ("worker.version", &worker.version),
+            ("worker.instruction_set", &worker.instruction_set),
+        ] {
+            if text.chars().count() > limits::NAME_MAX_CHARS {
+                let message = format!("must have at most {} characters", limits::NAME_MAX_CHARS);
+                return Err(ApiError::rule(field, message, Some(shown(text))));
+            }
+        }
+        let mut bits = [0; 32];
+        // The value is a secret and is not repeated.
+        hex::decode_to_slice(&request.secret, &mut bits)
+            .map_err(|_| ApiError::rule("secret", "must be 64 hexadecimal digits", None))?;
+        Ok(Self { claim_id: request.claim_id, bits })
+    }
+
+    fn of(&self, offer: u32) -> String {
+        lease::secret(&self.bits, self.claim_id, offer)
+    }
+}
+
+fn in_range(field: &str, value: u32, min: u32, max: u32) -> ApiResult<()> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ApiError::rule(field, format!("must be {min} to {max}"), Some(value.to_string())))
+}
+
+async fn claim(state: &ServerState, request: &ClaimRequest, secrets: &Secrets) -> ApiResult<Vec<Leased>> {
+    let worker = &request.worker;
+    let offers = (0..request.max).map(|offer| LeaseOffer {
+        attempt_id: AttemptId(state.ids.next()),
+        secret_hash: *blake3::hash(secrets.of(offer).as_bytes()).as_bytes(),
+    });
+    let claim = Claim {
+        claim_id: request.claim_id,
+        worker: WorkerSeen {
+            id: WorkerId(worker.id),
+            name: worker.name.clone(),
+            host: worker.host.clone(),
+            version: worker.version.clone(),
+            instruction_set: worker.instruction_set.clone(),
+            slots: worker.slots,
+        },
+        offers: offers.collect(),
+    };
+    let (store, now) = (state.store.clone(), state.clock.now());
+    state.write(async move { store.trial_claim(claim, now).await }).await
+}
+
+fn reply(state: &ServerState, secrets: &Secrets, leased: Vec<Leased>) -> ClaimReply {
+    for lease in &leased {
+        state.events.send(LiveEvent::Trial {
+            sweep_id: lease.sweep_id.0,
+            trial_id: lease.trial_id.0,
+            state: TrialState::Leased.name().to_owned(),
+        });
+        state.events.counts_changed(lease.sweep_id);
+    }
+    let epoch = state.store.epoch();
+    let leases = leased.into_iter().map(|leased| Lease {
+        attempt_id: leased.attempt_id.0,
+        token: lease::token(epoch, leased.attempt, &secrets.of(leased.offer)),
+        trial_id: leased.trial_id.0,
+        sweep_id: leased.sweep_id.0,
+        attempt: leased.attempt,
+        config: leased.config,
+        seed: leased.seed,
+        dataset_hash: leased.dataset_hash,
+        policy: leased.policy,
+    });
+    ClaimReply { leases: leases.collect() }
+}

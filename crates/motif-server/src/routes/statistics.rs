@@ -1,0 +1,279 @@
+//! A sweep's statistics and its export.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use motif_stats::Correction;
+use motif_store::records::{SweepRecord, TrialRecord};
+use motif_sweep::ids::SweepId;
+use motif_wire::statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary};
+use utoipa::IntoParams;
+
+use super::{BadParameter, NoSuch};
+use crate::{
+    convert,
+    error::{ApiError, ApiResult, field_error},
+    extract::{FromQuery, Id, Parameters, Params, nearest, shown},
+    limits,
+    state::ServerState,
+    statistics::{self, ExportDocument, Material},
+};
+
+const POLICIES: [(&str, DivergedPolicy); 2] =
+    [("exclude", DivergedPolicy::Exclude), ("worst", DivergedPolicy::Worst)];
+const CORRECTIONS: [(&str, Correction); 2] =
+    [("holm", Correction::Holm), ("benjamini_hochberg", Correction::BenjaminiHochberg)];
+
+/// Which metric, and what happens to diverged trials.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SummaryQuery {
+    /// The metric; the sweep's own unless given.
+    metric: Option<String>,
+    /// `exclude` (default) leaves diverged trials out and counts them; `worst` gives them the sweep's worst value.
+    #[param(required = false)]
+    diverged: DivergedPolicy,
+}
+
+impl FromQuery for SummaryQuery {
+    const NAMES: &'static [&'static str] = &["metric", "diverged"];
+
+    fn from_query(params: &Params) -> ApiResult<Self> {
+        let diverged = params.choice("diverged", &POLICIES)?.unwrap_or_default();
+        Ok(Self { metric: params.text("metric").map(str::to_owned), diverged })
+    }
+}
+
+/// Estimate each condition's mean
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/summary", tag = "sweeps",
+    params(("id" = uuid::Uuid, Path, description = "The sweep."), SummaryQuery),
+    responses((status = 200, description = "One estimate per condition.", body = Summary), BadParameter, NoSuch)
+)]
+pub(crate) async fn sweep_summary(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(query): Parameters<SummaryQuery>,
+) -> ApiResult<Json<Summary>> {
+    let material = material(&state, id).await?;
+    compute(move || {
+        let metrics = final_metrics(&material);
+        let metric = chosen(query.metric, &material.sweep, &metrics)?;
+        Ok(Json(statistics::summary(&material, &metric, metrics, query.diverged)))
+    })
+    .await
+}
+
+/// Which metric, what happens to diverged trials, which correction.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ComparisonQuery {
+    /// The metric; the sweep's own unless given.
+    metric: Option<String>,
+    /// `exclude` (default) or `worst`.
+    #[param(required = false)]
+    diverged: DivergedPolicy,
+    /// `holm` (default) or `benjamini_hochberg`.
+    #[param(value_type = Option<String>)]
+    correction: Correction,
+}
+
+impl FromQuery for ComparisonQuery {
+    const NAMES: &'static [&'static str] = &["metric", "diverged", "correction"];
+
+    fn from_query(params: &Params) -> ApiResult<Self> {
+        Ok(Self {
+            metric: params.text("metric").map(str::to_owned),
+            diverged: params.choice("diverged", &POLICIES)?.unwrap_or_default(),
+            correction: params.choice("correction", &CORRECTIONS)?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Test each condition against the baseline
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/comparisons", tag = "sweeps",
+    params(("id" = uuid::Uuid, Path, description = "The sweep."), ComparisonQuery),
+    responses((status = 200, description = "One row per condition.", body = Comparisons), BadParameter, NoSuch)
+)]
+pub(crate) async fn sweep_comparisons(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(query): Parameters<ComparisonQuery>,
+) -> ApiResult<Json<Comparisons>> {
+    let material = material(&state, id).await?;
+    compute(move || {
+        let metric = chosen(query.metric, &material.sweep, &final_metrics(&material))?;
+        Ok(Json(statistics::comparisons(&material, &metric, query.diverged, query.correction)))
+    })
+    .await
+}
+
+/// Which metric.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CurveQuery {
+    /// The metric; the sweep's own unless given.
+    metric: Option<String>,
+}
+
+impl FromQuery for CurveQuery {
+    const NAMES: &'static [&'static str] = &["metric"];
+
+    fn from_query(params: &Params) -> ApiResult<Self> {
+        Ok(Self { metric: params.text("metric").map(str::to_owned) })
+    }
+}
+
+/// Average a metric over training, per condition
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/curves", tag = "sweeps",
+    params(("id" = uuid::Uuid, Path, description = "The sweep."), CurveQuery),
+    responses((status = 200, description = "One curve per condition.", body = Curves), BadParameter, NoSuch)
+)]
+pub(crate) async fn sweep_curves(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(query): Parameters<CurveQuery>,
+) -> ApiResult<Json<Curves>> {
+    let store = &state.store;
+    let (sweep, conditions, metrics) =
+        tokio::try_join!(store.sweep_get(id), store.sweep_conditions(id), store.sweep_metric_names(id))?;
+    let metric = chosen(query.metric, &sweep, &metrics)?;
+    let samples = store.sweep_curve(id, &metric).await?;
+    let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
+    let material = Material { sweep, conditions, trials: Vec::new() };
+    compute(move || Ok(Json(statistics::curves(&material, &metric, metrics, &samples)))).await
+}
+
+/// Show which trials there are, condition by seed
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/ledger", tag = "sweeps", params(("id" = uuid::Uuid, Path, description = "The sweep.")),
+    responses((status = 200, description = "The ledger.", body = Ledger), BadParameter, NoSuch)
+)]
+pub(crate) async fn sweep_ledger(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(()): Parameters<()>,
+) -> ApiResult<Json<Ledger>> {
+    let material = material(&state, id).await?;
+    compute(move || Ok(Json(statistics::ledger(&material)))).await
+}
+
+/// A file's format.
+#[derive(Debug, Clone, Copy, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum ExportFormat {
+    /// One row per trial.
+    Csv,
+    /// One document.
+    Json,
+}
+
+/// Which format.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportQuery {
+    /// `csv` (default) or `json`.
+    #[param(required = false, inline)]
+    format: ExportFormat,
+}
+
+impl FromQuery for ExportQuery {
+    const NAMES: &'static [&'static str] = &["format"];
+
+    fn from_query(params: &Params) -> ApiResult<Self> {
+        let formats = [("csv", ExportFormat::Csv), ("json", ExportFormat::Json)];
+        Ok(Self { format: params.choice("format", &formats)?.unwrap_or(ExportFormat::Csv) })
+    }
+}
+
+/// Download all trials of a sweep
+///
+/// CSV has one row per trial, with swept keys as `axes.KEY` and final metrics as `metrics.NAME`.
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/export", tag = "sweeps",
+    params(("id" = uuid::Uuid, Path, description = "The sweep."), ExportQuery),
+    responses(
+        (status = 200, description = "The file.", content((String = "text/csv"), (ExportDocument = "application/json"))),
+        BadParameter, NoSuch,
+    )
+)]
+pub(crate) async fn sweep_export(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(query): Parameters<ExportQuery>,
+) -> ApiResult<Response> {
+    let (record, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
+    let trials = all_trials(&state, id).await?;
+    let now = state.clock.now();
+    let mut response = compute(move || {
+        let detail = convert::sweep_detail(&record, conditions.clone(), now);
+        let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
+        let material = Material { sweep: record, conditions, trials };
+        Ok(match query.format {
+            ExportFormat::Csv => {
+                let media_type = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+                (media_type, statistics::csv(&material)?).into_response()
+            }
+            ExportFormat::Json => Json(statistics::document(&material, detail)?).into_response(),
+        })
+    })
+    .await?;
+    let extension = match query.format {
+        ExportFormat::Csv => "csv",
+        ExportFormat::Json => "json",
+    };
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"sweep-{id}.{extension}\""));
+    if let Ok(disposition) = disposition {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+/// Runs arithmetic over a whole sweep off the async threads.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> ApiResult<T> + Send + 'static) -> ApiResult<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ApiError::Panicked(error.to_string()))?
+}
+
+async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
+    let (sweep, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
+    let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
+    Ok(Material { sweep, conditions, trials: all_trials(state, id).await? })
+}
+
+async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialRecord>> {
+    let mut trials = Vec::new();
+    let mut from = Some(0);
+    while let Some(position) = from {
+        let page = state.store.trial_list(id, None, position, limits::TRIAL_BATCH_ITEMS).await?;
+        trials.extend(page.items);
+        from = page.next;
+    }
+    Ok(trials)
+}
+
+/// Metrics that a final value may be asked of: those reported, and the ones every trial has.
+fn final_metrics(material: &Material) -> Vec<String> {
+    let always = motif_sweep::spec::FINAL_METRICS.iter().map(|name| (*name).to_owned());
+    material.metric_names(always.chain([material.sweep.metric.clone()]).collect())
+}
+
+/// The metric that was asked for, when it is known; the sweep's own when none was.
+fn chosen(asked: Option<String>, sweep: &SweepRecord, known: &[String]) -> ApiResult<String> {
+    let Some(metric) = asked else { return Ok(sweep.metric.clone()) };
+    if metric == sweep.metric || known.contains(&metric) {
+        return Ok(metric);
+    }
+    let message = if known.is_empty() {
+        "no trial of this sweep has logged anything yet".to_owned()
+    } else {
+        format!("no trial of this sweep has this metric: known are {}", known.join(", "))
+    };
+    let suggestion = nearest(&metric, known.iter().map(String::as_str));
+    Err(ApiError::Parameter(vec![field_error("metric", message, Some(shown(&metric)), suggestion)]))
+}

@@ -1,0 +1,123 @@
+//! One estimate per condition.
+
+use std::collections::BTreeMap;
+
+use motif_store::records::{ConditionRecord, TrialRecord};
+use motif_sweep::lifecycle::TrialState;
+use motif_wire::{
+    statistics::{ConditionSummary, DivergedPolicy, SeedValue, Summary},
+    sweeps::StateCounts,
+};
+
+use super::{LEVEL, Material, interval_row};
+
+/// A sweep's estimates of one metric.
+pub(crate) fn summary(
+    material: &Material,
+    metric: &str,
+    metrics: Vec<String>,
+    diverged: DivergedPolicy,
+) -> Summary {
+    let mut values: BTreeMap<u32, Vec<SeedValue>> = material.values(metric, diverged);
+    let conditions = material
+        .conditions
+        .iter()
+        .map(|condition| {
+            let values = values.remove(&condition.index).unwrap_or_default();
+            let trials: Vec<_> = material.of(condition.index).collect();
+            estimate(condition, values, &trials, material.sweep.seeds.len(), diverged)
+        })
+        .collect();
+    Summary { sweep_id: material.sweep.id.0, metric: metric.to_owned(), metrics, diverged, conditions }
+}
+
+fn estimate(
+    condition: &ConditionRecord,
+    values: Vec<SeedValue>,
+    trials: &[&TrialRecord],
+    seeds: usize,
+    policy: DivergedPolicy,
+) -> ConditionSummary {
+    let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
+    let described = motif_stats::describe(&numbers).ok();
+    let mut counts = StateCounts::default();
+    for trial in trials {
+        *counts.of_mut(trial.state) += 1;
+    }
+    let complete = values.len() == seeds;
+    ConditionSummary {
+        condition: condition.index,
+        label: condition.label.clone(),
+        n: values.len() as u64,
+        mean: described.map(|d| d.mean),
+        sd: described.and_then(|d| d.sd),
+        median: described.map(|d| d.median),
+        iqm: described.map(|d| d.iqm),
+        interval: motif_stats::student_t(&numbers, LEVEL).map(interval_row),
+        notes: notes(values.len(), seeds, trials, policy),
+        values,
+        counts,
+        complete,
+    }
+}
+
+fn notes(n: usize, seeds: usize, trials: &[&TrialRecord], policy: DivergedPolicy) -> Vec<String> {
+    let diverged = trials.iter().filter(|trial| trial.state == TrialState::Diverged).count();
+    let silent = trials.iter().filter(|trial| trial.state == TrialState::Succeeded).count();
+    let mut notes = Vec::new();
+    if diverged > 0 {
+        notes.push(match policy {
+            DivergedPolicy::Exclude => format!("{diverged} diverged, left out"),
+            DivergedPolicy::Worst => format!("{diverged} diverged, counted with the sweep's worst value"),
+        });
+    }
+    if n < seeds {
+        notes.push(format!("incomplete: {n} of {seeds} seeds"));
+    }
+    let counted = if policy == DivergedPolicy::Worst { silent + diverged } else { silent };
+    if counted > n {
+        notes.push(format!("{} ended without a usable value of this metric", counted - n));
+    }
+    if n == 1 {
+        notes.push("n = 1: no interval".to_owned());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::tests::material;
+
+    #[test]
+    fn diverged_trials_are_left_out_and_said_to_be_so() {
+        let summary = summary(&material(), "test_accuracy", vec![], DivergedPolicy::Exclude);
+        let (base, other) = (&summary.conditions[0], &summary.conditions[1]);
+        assert!(base.complete && base.notes.is_empty());
+        assert!((base.mean.unwrap() - 0.6).abs() < 1e-12);
+        // Student t, n = 3: 4.302652729749464 · 0.1 / √3.
+        let interval = base.interval.as_ref().unwrap();
+        assert!((interval.high - 0.6 - 0.248_413_770_6).abs() < 1e-9, "{interval:?}");
+        assert_eq!((interval.n, interval.method.as_str()), (3, "student_t"));
+        assert_eq!((other.n, other.complete, other.counts.diverged), (2, false, 1));
+        assert_eq!(other.notes, ["1 diverged, left out", "incomplete: 2 of 3 seeds"]);
+    }
+
+    #[test]
+    fn diverged_trials_can_count_with_the_worst_value() {
+        let summary = summary(&material(), "test_accuracy", vec![], DivergedPolicy::Worst);
+        let other = &summary.conditions[1];
+        assert_eq!(other.values.iter().map(|v| v.value).collect::<Vec<_>>(), [0.6, 0.8, 0.1]);
+        assert!((other.mean.unwrap() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_seed_has_no_interval_and_says_so() {
+        let mut material = material();
+        material.trials.retain(|trial| trial.seed == 0);
+        let summary = summary(&material, "test_accuracy", vec![], DivergedPolicy::Exclude);
+        let base = &summary.conditions[0];
+        assert_eq!((base.n, base.sd, base.interval.clone()), (1, None, None));
+        assert!(base.notes.iter().any(|note| note == "n = 1: no interval"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Bad input: the answer names the field, the value and what would be right.
+
+use motif_testkit::{TestApp, build};
+use motif_wire::{
+    problem::{Problem, ProblemCode},
+    system::Scope,
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+struct Case {
+    what: &'static str,
+    body: String,
+    status: StatusCode,
+    code: ProblemCode,
+    field: &'static str,
+    value: Option<&'static str>,
+    suggestion: Option<&'static str>,
+}
+
+fn check(case: &Case, problem: &Problem) {
+    let Case { what, .. } = case;
+    assert_eq!(problem.code, case.code, "{what}: {problem:?}");
+    assert_eq!(problem.kind, "about:blank");
+    let error = problem.errors.iter().find(|error| error.field == case.field);
+    let error = error.unwrap_or_else(|| panic!("{what}: no error of {:?} in {problem:?}", case.field));
+    assert_eq!(error.value.as_deref(), case.value, "{what}: {error:?}");
+    assert_eq!(error.suggestion.as_deref(), case.suggestion, "{what}: {error:?}");
+    assert!(!error.message.is_empty());
+}
+
+fn spec(change: impl FnOnce(&mut Value)) -> String {
+    let mut spec = build::sweep("bad", 2);
+    change(&mut spec);
+    spec.to_string()
+}
+
+#[tokio::test]
+async fn a_bad_spec_is_refused_with_what_would_be_right() {
+    const RULE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+    let case = |what, body, field, value, suggestion| Case {
+        what,
+        body,
+        status: RULE,
+        code: ProblemCode::InvalidSpec,
+        field,
+        value,
+        suggestion,
+    };
+    let cases = [
+        case("a key with a typing error", spec(|s| s["sedes"] = json!(3)), "sedes", None, Some("seeds")),
+        case(
+            "a trial's key with a typing error",
+            spec(|s| s["trial"]["epoch"] = json!(3)),
+            "trial.epoch",
+            None,
+            Some("epochs"),
+        ),
+        case(
+            "a rule with a typing error",
+            spec(|s| s["axes"] = json!({"rule": ["bp", "saal"]})),
+            "axes.rule[1]",
+            Some("\"saal\""),
+            Some("sal"),
+        ),
+        case(
+            "a number out of range",
+            spec(|s| s["trial"]["epochs"] = json!(0)),
+            "trial.epochs",
+            Some("0"),
+            None,
+        ),
+        case(
+            "an unknown dataset",
+            spec(|s| s["trial"]["dataset"] = json!("glyps")),
+            "trial.dataset",
+            Some("\"glyps\""),
+            Some("glyphs"),
+        ),
+    ];
+    let app = TestApp::start().await;
+    let caller = app.with(Scope::Submit);
+    for case in cases {
+        let request = caller.request(Method::POST, "/api/v1/sweeps").body(case.body.clone());
+        let problem = caller.refused(request, case.status).await;
+        check(&case, &problem);
+    }
+    let page: Value = caller.get("/api/v1/sweeps").await;
+    assert_eq!(page["items"], json!([]), "nothing was stored");
+}
+
+#[tokio::test]
+async fn a_bad_body_is_refused_with_the_path_of_the_field() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let claim = |change: fn(&mut Value)| {
+        let mut body = serde_json::to_value(app.worker("w").claim_request(1, 0)).unwrap();
+        change(&mut body);
+        body.to_string()
+    };
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+    let case = |what, body, field, value, suggestion| {
+        let code = ProblemCode::MalformedBody;
+        Case { what, body, status: BAD, code, field, value, suggestion }
+    };
+    let cases = [
+        case("no body", String::new(), "", None, None),
+        case("no JSON", "{".into(), "", None, None),
+        case("an unknown key", claim(|c| c["maks"] = json!(1)), "maks", Some("1"), Some("max")),
+        case(
+            "an unknown key inside",
+            claim(|c| c["worker"]["hots"] = json!("x")),
+            "worker.hots",
+            Some("\"x\""),
+            Some("host"),
+        ),
+        case("a wrong type", claim(|c| c["max"] = json!("many")), "max", Some("\"many\""), None),
+        case(
+            "a missing key",
+            claim(|c| {
+                c.as_object_mut().unwrap().remove("secret");
+            }),
+            "secret",
+            None,
+            None,
+        ),
+        case("too few", claim(|c| c["max"] = json!(0)), "max", Some("0"), None),
+        case("too patient", claim(|c| c["wait_s"] = json!(31)), "wait_s", Some("31"), None),
+        case("a short secret", claim(|c| c["secret"] = json!("abc")), "secret", None, None),
+    ];
+    for case in cases {
+        let request = admin.request(Method::POST, "/api/v1/claims").body(case.body.clone());
+        let problem = admin.refused(request, case.status).await;
+        check(&case, &problem);
+    }
+    let request =
+        admin.request(Method::POST, "/api/v1/claims").body(claim(|c| c["worker"]["protocol"] = json!(99)));
+    let problem = admin.refused(request, StatusCode::UPGRADE_REQUIRED).await;
+    assert_eq!(problem.code, ProblemCode::ProtocolMismatch);
+    assert!(
+        problem.detail.contains("protocol 99") && problem.detail.contains("server"),
+        "{}",
+        problem.detail
+    );
+}
+
+#[tokio::test]
+async fn a_bad_parameter_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let sweep = admin.submit(&build::sweep("p", 1)).await.row.id;
+    let cases = [
+        ("/api/v1/sweeps?limt=2".to_owned(), "limt", Some("2"), Some("limit")),
+        ("/api/v1/sweeps?limit=0".to_owned(), "limit", Some("0"), None),
+        ("/api/v1/sweeps?limit=x".to_owned(), "limit", Some("x"), None),
+        ("/api/v1/sweeps?limit=1&limit=2".to_owned(), "limit", Some("2"), None),
+        ("/api/v1/sweeps?cursor=zzz".to_owned(), "cursor", Some("zzz"), None),
+        ("/api/v1/sweeps/nonsense".to_owned(), "id", Some("nonsense"), None),
+        (format!("/api/v1/sweeps/{sweep}/trials?state=done"), "state", Some("done"), None),
+        (format!("/api/v1/sweeps/{sweep}/trials?state=faild"), "state", Some("faild"), Some("failed")),
+        (
+            format!("/api/v1/sweeps/{sweep}/summary?metric=test_acuracy"),
+            "metric",
+            Some("test_acuracy"),
+            Some("test_accuracy"),
+        ),
+        (format!("/api/v1/sweeps/{sweep}/summary?diverged=ignore"), "diverged", Some("ignore"), None),
+        (format!("/api/v1/sweeps/{sweep}/export?format=xml"), "format", Some("xml"), None),
+        (format!("/api/v1/sweeps/{sweep}/ledger?x=1"), "x", Some("1"), None),
+        ("/api/v1/events?sweep=1".to_owned(), "sweep", Some("1"), None),
+    ];
+    for (path, field, value, suggestion) in cases {
+        let problem = admin.refused(admin.request(Method::GET, &path), StatusCode::BAD_REQUEST).await;
+        assert_eq!(problem.code, ProblemCode::BadParameter, "{path}");
+        let error = &problem.errors[0];
+        let found = (error.field.as_str(), error.value.as_deref(), error.suggestion.as_deref());
+        assert_eq!(found, (field, value, suggestion), "{path}: {error:?}");
+        assert!(problem.detail.contains(&error.message), "{}", problem.detail);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_a_problem_document_too() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let id = "0190a000-0000-7000-8000-000000000000";
+    for path in [
+        "/api/v1/nonsense".to_owned(),
+        "/api".to_owned(),
+        format!("/api/v1/sweeps/{id}"),
+        format!("/api/v1/sweeps/{id}/trials"),
+        format!("/api/v1/sweeps/{id}/summary"),
+        format!("/api/v1/trials/{id}"),
+        format!("/api/v1/trials/{id}/metrics"),
+        "/api/v1/datasets/nothing".to_owned(),
+        format!("/api/v1/datasets/{}/content", "0".repeat(64)),
+        "/nothing.js".to_owned(),
+    ] {
+        let problem = admin.refused(admin.request(Method::GET, &path), StatusCode::NOT_FOUND).await;
+        assert_eq!(problem.code, ProblemCode::NotFound, "{path}");
+    }
+    for (method, path) in
+        [(Method::DELETE, "/api/v1/sweeps"), (Method::POST, "/"), (Method::PUT, "/api/v1/claims")]
+    {
+        admin.refused(admin.request(method, path), StatusCode::METHOD_NOT_ALLOWED).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let body = vec![b' '; motif_server::limits::JSON_BODY_MAX_BYTES + 1];
+    let request = admin.request(Method::POST, "/api/v1/claims").body(body);
+    let problem = admin.refused(request, StatusCode::PAYLOAD_TOO_LARGE).await;
+    assert_eq!(problem.code, ProblemCode::TooLarge);
+    assert!(problem.detail.contains("8388608"), "{}", problem.detail);
+}

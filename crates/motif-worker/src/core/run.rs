@@ -1,0 +1,320 @@
+//! One attempt: from its lease to the moment at which the server has its end, or has gone on without it.
+
+use std::time::Duration;
+
+use motif_wire::work::{Failure, HeartbeatReply, Lease, MetricsReply, Release};
+use uuid::Uuid;
+
+use super::{
+    CallError, Context, DRAIN_REASON, Effect, Ending, Fate, LeaseKey, LoggedPoint, Report,
+    limits::Repeat,
+    spool::{Acknowledged, Spool},
+};
+
+/// Why a cancelled trial was given back.
+const CANCEL_REASON: &str = "cancelled";
+/// Batches refused in a row after which the attempt has failed.
+const REFUSALS_MAX: u32 = 3;
+
+#[derive(Debug)]
+pub(super) struct Run {
+    key: LeaseKey,
+    trial: Uuid,
+    beat_every: Duration,
+    phase: Phase,
+    step: u64,
+    total_steps: Option<u64>,
+    beat: Repeat,
+    spool: Spool,
+    report: Repeat,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// A thread trains it.
+    Training,
+    /// A thread was told to stop.
+    Stopping(StopCause),
+    /// The points, then the report, are on their way.
+    Reporting(Report),
+    /// Over.
+    Gone(Fate),
+}
+
+impl Phase {
+    fn wants_points(&self) -> bool {
+        matches!(self, Self::Training | Self::Stopping(StopCause::Cancelled | StopCause::Drain))
+    }
+}
+
+/// Why a training is stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum StopCause {
+    /// The server has gone on without it.
+    Stale,
+    /// A person cancelled the trial.
+    Cancelled,
+    /// The worker ends.
+    Drain,
+    /// The server does not take its points.
+    Refused(String),
+}
+
+impl Run {
+    /// A lease whose training begins. After a repeated claim it may have expired: the first heartbeat tells.
+    pub(super) fn started(lease: &Lease, repeated: bool, now: Duration) -> Self {
+        let beat_every = Duration::from_secs(u64::from(lease.policy.heartbeat_s.max(1)));
+        Self {
+            key: LeaseKey { attempt: lease.attempt_id, token: lease.token.as_str().into() },
+            trial: lease.trial_id,
+            beat_every,
+            phase: Phase::Training,
+            step: 0,
+            total_steps: None,
+            beat: Repeat::due_at(if repeated { now } else { now + beat_every }),
+            spool: Spool::new(),
+            report: Repeat::due_at(now),
+        }
+    }
+
+    /// A lease that ends before any training.
+    pub(super) fn returned(lease: &Lease, report: Report, now: Duration) -> Self {
+        Self { phase: Phase::Reporting(report), ..Self::started(lease, false, now) }
+    }
+
+    pub(super) fn attempt(&self) -> Uuid {
+        self.key.attempt
+    }
+
+    pub(super) fn trial(&self) -> Uuid {
+        self.trial
+    }
+
+    /// Whether a thread is at it.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::Training | Phase::Stopping(_))
+    }
+
+    pub(super) fn fate(&self) -> Option<Fate> {
+        match self.phase {
+            Phase::Gone(fate) => Some(fate),
+            _ => None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.spool.check()
+    }
+
+    pub(super) fn stepped(&mut self, step: u64, total_steps: Option<u64>) {
+        self.step = self.step.max(step);
+        self.total_steps = total_steps.or(self.total_steps);
+    }
+
+    pub(super) fn logged(&mut self, point: LoggedPoint, cx: &mut Context<'_>) {
+        // Points that nobody wants would leave a gap behind those that were dropped.
+        if !self.phase.wants_points() {
+            return;
+        }
+        self.step = self.step.max(point.step);
+        self.spool.push(point, cx);
+        if self.spool.len() >= cx.limits.spool_points_max && !self.spool.paused {
+            self.spool.paused = true;
+            cx.effects.push(Effect::Pause { attempt: self.attempt() });
+        }
+    }
+
+    pub(super) fn ended(&mut self, ending: Ending, cx: &mut Context<'_>) {
+        let report = match (&mut self.phase, ending) {
+            (Phase::Reporting(_) | Phase::Gone(_), _) => return,
+            (Phase::Stopping(StopCause::Stale), _) => {
+                self.phase = Phase::Gone(Fate::Dropped);
+                return;
+            }
+            (Phase::Stopping(StopCause::Refused(reason)), _) => refused_points(reason),
+            (_, Ending::Trained(report)) => {
+                self.step = self.step.max(report.steps);
+                Report::Complete(report)
+            }
+            (_, Ending::Failed(failure)) => Report::Fail(failure),
+            (Phase::Stopping(StopCause::Cancelled), Ending::Stopped) => release(CANCEL_REASON),
+            (_, Ending::Stopped) => release(DRAIN_REASON),
+        };
+        self.spool.hurry(cx.now);
+        self.report = Repeat::due_at(cx.now);
+        self.phase = Phase::Reporting(report);
+    }
+
+    /// Stops the training; what is already stopping or over goes on as it was.
+    pub(super) fn stop(&mut self, cause: StopCause, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Training => {
+                cx.effects.push(Effect::Stop { attempt: self.attempt() });
+                self.phase = Phase::Stopping(cause);
+            }
+            Phase::Stopping(_) if cause == StopCause::Stale => self.phase = Phase::Stopping(cause),
+            _ => {}
+        }
+    }
+
+    /// Gives the trial back although its thread has not stopped.
+    pub(super) fn release_unstopped(&mut self, now: Duration) {
+        let reason = match self.phase {
+            Phase::Stopping(StopCause::Drain) => DRAIN_REASON,
+            Phase::Stopping(StopCause::Cancelled) => CANCEL_REASON,
+            Phase::Stopping(_) => {
+                self.phase = Phase::Gone(Fate::Dropped);
+                return;
+            }
+            _ => return,
+        };
+        self.spool.clear();
+        self.report = Repeat::due_at(now);
+        self.phase = Phase::Reporting(release(reason));
+    }
+
+    pub(super) fn beaten(&mut self, result: &Result<HeartbeatReply, CallError>, cx: &mut Context<'_>) {
+        match result {
+            Ok(reply) => {
+                self.beat.succeeded();
+                if reply.cancel {
+                    self.stop(StopCause::Cancelled, cx);
+                }
+            }
+            Err(CallError::Stale) => {
+                self.beat.in_flight = false;
+                self.stale(cx);
+            }
+            Err(_) => {
+                let regular = self.beat.due;
+                self.beat.failed(cx.now, cx.limits, cx.jitter);
+                self.beat.due = self.beat.due.min(regular.max(cx.now + cx.limits.backoff_min));
+            }
+        }
+    }
+
+    pub(super) fn stored(&mut self, result: Result<MetricsReply, CallError>, cx: &mut Context<'_>) {
+        match result {
+            Ok(reply) => match self.spool.stored(reply.next_seq, cx) {
+                Acknowledged::Yes => self.resume(cx),
+                Acknowledged::Lost => self.stale(cx),
+            },
+            Err(CallError::Stale) => self.stale(cx),
+            Err(CallError::TooLarge(_)) if self.spool.shrink(cx) => {}
+            Err(CallError::TooLarge(reason) | CallError::Refused(reason)) => {
+                if self.spool.refused(cx) >= REFUSALS_MAX {
+                    self.refused(reason, cx);
+                }
+            }
+            Err(_) => {
+                self.spool.failed(cx);
+                // Points of a trial that is given back are not worth waiting for.
+                if matches!(self.phase, Phase::Reporting(Report::Release(_))) {
+                    self.spool.clear();
+                }
+            }
+        }
+    }
+
+    pub(super) fn reported(&mut self, result: Result<(), CallError>, cx: &mut Context<'_>) {
+        self.report.in_flight = false;
+        let Phase::Reporting(report) = &self.phase else { return };
+        match result {
+            Ok(()) => self.phase = Phase::Gone(fate_of(report)),
+            Err(CallError::Transient(_)) => self.report.failed(cx.now, cx.limits, cx.jitter),
+            Err(CallError::TooLarge(reason) | CallError::Refused(reason))
+                if matches!(report, Report::Complete(_)) =>
+            {
+                let reason = format!("the server refuses the result: {reason}");
+                self.phase = Phase::Reporting(Report::Fail(Failure { reason, retryable: false }));
+                self.report = Repeat::due_at(cx.now);
+            }
+            Err(_) => self.phase = Phase::Gone(Fate::Dropped),
+        }
+    }
+
+    /// A stale lease ends everything but a result: a late one is accepted while nobody else has taken over.
+    fn stale(&mut self, cx: &mut Context<'_>) {
+        self.spool.clear();
+        match &self.phase {
+            Phase::Reporting(Report::Complete(_)) => self.beat.due = Duration::MAX,
+            Phase::Reporting(_) => self.phase = Phase::Gone(Fate::Dropped),
+            _ => self.stop(StopCause::Stale, cx),
+        }
+    }
+
+    fn refused(&mut self, reason: String, cx: &mut Context<'_>) {
+        self.spool.clear();
+        if let Phase::Reporting(report) = &mut self.phase {
+            if matches!(report, Report::Complete(_)) {
+                *report = refused_points(&reason);
+            }
+        } else {
+            self.stop(StopCause::Refused(reason), cx);
+        }
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Reporting(_)) {
+            self.spool.hurry(cx.now);
+        }
+        if self.spool.paused && self.spool.len() <= cx.limits.spool_points_max / 2 {
+            self.spool.paused = false;
+            cx.effects.push(Effect::Resume { attempt: self.attempt() });
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        matches!(self.phase, Phase::Stopping(StopCause::Stale) | Phase::Gone(_))
+    }
+
+    /// Sends what is due.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        if self.is_stale() {
+            return;
+        }
+        if let Some(points) = self.spool.batch(cx) {
+            cx.effects.push(Effect::Store { key: self.key.clone(), points });
+        }
+        if let Phase::Reporting(report) = &self.phase
+            && self.spool.is_empty()
+            && self.report.is_due(cx.now)
+        {
+            self.report.sent();
+            cx.effects.push(Effect::Report { key: self.key.clone(), report: report.clone() });
+        }
+        if self.beat.is_due(cx.now) && !self.report.in_flight {
+            self.beat.sent();
+            self.beat.due = cx.now + self.beat_every;
+            let (step, total_steps) = (self.step, self.total_steps);
+            cx.effects.push(Effect::Beat { key: self.key.clone(), step, total_steps });
+        }
+    }
+
+    pub(super) fn wake(&self) -> Option<Duration> {
+        if self.is_stale() {
+            return None;
+        }
+        let reporting = matches!(self.phase, Phase::Reporting(_)) && self.spool.is_empty();
+        let report = self.report.wake().filter(|_| reporting);
+        let beat = self.beat.wake().filter(|_| !self.report.in_flight);
+        report.into_iter().chain(beat).chain(self.spool.wake()).min()
+    }
+}
+
+fn release(reason: &str) -> Report {
+    Report::Release(Release { reason: reason.to_owned() })
+}
+
+fn refused_points(reason: &str) -> Report {
+    Report::Fail(Failure { reason: format!("the server refuses the metrics: {reason}"), retryable: false })
+}
+
+fn fate_of(report: &Report) -> Fate {
+    match report {
+        Report::Complete(report) if report.diverged_step.is_some() => Fate::Diverged,
+        Report::Complete(_) => Fate::Succeeded,
+        Report::Fail(_) => Fate::Failed,
+        Report::Release(_) => Fate::Released,
+    }
+}

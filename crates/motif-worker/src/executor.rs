@@ -1,0 +1,233 @@
+//! Trains leased trials: the dataset, one thread per trial, and how it ended.
+//!
+//! It must not know: leases' tokens, heartbeats, what the server makes of an ending.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use motif_client::{Client, ClientError};
+use motif_data::{Dataset, Library, LibraryError, Split};
+use motif_net::{Examples, Outcome, Task, TrialConfig, TrialResult, Values, total_steps};
+use motif_sweep::{clock::Clock, plan::config_hash, trial};
+use motif_wire::{
+    trials::TrialReport,
+    work::{Failure, Lease},
+};
+use tokio::sync::{Mutex, mpsc::Sender};
+
+use crate::{
+    core::{Ending, Input},
+    observer::{Control, Reporter},
+    provenance::provenance,
+};
+
+/// Tries to fetch a dataset while the server is away.
+const FETCH_TRIES_MAX: u32 = 5;
+/// Delay before the second try; it doubles.
+const FETCH_DELAY: Duration = Duration::from_secs(1);
+
+/// What trains.
+pub(crate) struct Executor {
+    pub(crate) pool: rayon::ThreadPool,
+    pub(crate) library: Arc<Library>,
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Sender<Input>,
+    /// Held while a dataset is fetched, so that trials that want the same one fetch it once.
+    pub(crate) fetching: Mutex<()>,
+}
+
+/// A trial that can be trained.
+struct Prepared {
+    config: TrialConfig,
+    seed: u64,
+    dataset: Arc<Dataset>,
+    dataset_hash: String,
+}
+
+impl Executor {
+    /// Begins a trial; its points, steps and ending arrive as inputs.
+    pub(crate) fn start(self: &Arc<Self>, lease: Lease) -> Arc<Control> {
+        let control = Arc::new(Control::default());
+        let (executor, held) = (Arc::clone(self), Arc::clone(&control));
+        tokio::spawn(async move {
+            let attempt = lease.attempt_id;
+            let prepared = tokio::select! {
+                () = held.stopped.cancelled() => Err(Ending::Stopped),
+                prepared = executor.prepare(lease) => prepared.map_err(Ending::Failed),
+            };
+            match prepared {
+                Ok(prepared) => executor.train(attempt, prepared, held),
+                // The driver is gone only when nobody waits for the ending.
+                Err(ending) => drop(executor.events.send(Input::Ended { attempt, ending }).await),
+            }
+        });
+        control
+    }
+
+    async fn prepare(&self, lease: Lease) -> Result<Prepared, Failure> {
+        let config = trial::from_json(&lease.config)
+            .map_err(|errors| failure(false, format!("the config is not valid: {errors}")))?;
+        let dataset = self.dataset(&lease.dataset_hash).await.map_err(|error| {
+            failure(error.retryable, format!("dataset {:?}: {}", config.dataset, error.reason))
+        })?;
+        Ok(Prepared { config, seed: lease.seed, dataset, dataset_hash: lease.dataset_hash })
+    }
+
+    /// The dataset from the library; fetched when it is not there, or not whole.
+    async fn dataset(&self, hash: &str) -> Result<Arc<Dataset>, Failure> {
+        if let Some(dataset) = self.load(hash).await? {
+            return Ok(dataset);
+        }
+        let _fetching = self.fetching.lock().await;
+        if let Some(dataset) = self.load(hash).await? {
+            return Ok(dataset);
+        }
+        tracing::info!(hash, "fetching a dataset");
+        let bytes = self.fetch(hash).await.map_err(|error| {
+            failure(true, format!("{hash} cannot be fetched from the server: {}", chain(&error)))
+        })?;
+        self.store(hash, bytes).await?;
+        let gone = || failure(true, format!("{hash} was stored and is not there"));
+        self.load(hash).await?.ok_or_else(gone)
+    }
+
+    /// `None` when the library lacks it or holds a damaged copy.
+    async fn load(&self, hash: &str) -> Result<Option<Arc<Dataset>>, Failure> {
+        let owned = hash.to_owned();
+        match self.blocking(move |library| library.load(&owned)).await? {
+            Ok(dataset) => Ok(Some(dataset)),
+            Err(LibraryError::UnknownHash { .. }) => Ok(None),
+            Err(error @ (LibraryError::Corrupt { .. } | LibraryError::Blob { .. })) => {
+                tracing::warn!(error = chain(&error), "a damaged dataset is fetched again");
+                Ok(None)
+            }
+            Err(error @ LibraryError::Hash { .. }) => Err(failure(false, chain(&error))),
+            Err(error) => Err(failure(true, chain(&error))),
+        }
+    }
+
+    async fn fetch(&self, hash: &str) -> Result<Vec<u8>, ClientError> {
+        let mut delay = FETCH_DELAY;
+        for _ in 1..FETCH_TRIES_MAX {
+            let mut bytes = Vec::new();
+            match self.client.dataset_content(hash, &mut bytes).await {
+                Err(error) if error.is_transient() => tracing::debug!(hash, %error, "fetching again"),
+                answer => return answer.map(|()| bytes),
+            }
+            tokio::time::sleep(delay).await;
+            delay *= 2;
+        }
+        let mut bytes = Vec::new();
+        self.client.dataset_content(hash, &mut bytes).await.map(|()| bytes)
+    }
+
+    async fn store(&self, hash: &str, bytes: Vec<u8>) -> Result<(), Failure> {
+        // Contents are stored under their own hash, so wrong ones can do no harm.
+        let stored = self.blocking(move |library| library.put_bytes(None, &bytes, false)).await?;
+        let summary = stored.map_err(|error| failure(true, format!("{hash}: {}", chain(&error))))?;
+        if summary.hash != hash {
+            let reason = format!("the server sent {} instead of {hash}", summary.hash);
+            return Err(failure(true, reason));
+        }
+        Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Library) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let library = Arc::clone(&self.library);
+        let task = tokio::task::spawn_blocking(move || work(&library));
+        task.await.map_err(|error| failure(true, format!("reading it failed: {error}")))
+    }
+
+    fn train(self: &Arc<Self>, attempt: uuid::Uuid, prepared: Prepared, control: Arc<Control>) {
+        let executor = Arc::clone(self);
+        self.pool.spawn(move || {
+            let trained = catch_unwind(AssertUnwindSafe(|| {
+                let reporter = Reporter {
+                    attempt,
+                    control,
+                    events: executor.events.clone(),
+                    clock: Arc::clone(&executor.clock),
+                    total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
+                    told_at: executor.clock.monotonic(),
+                };
+                train(&prepared, reporter, &*executor.clock)
+            }));
+            let ending = trained.unwrap_or_else(|panic| {
+                Ending::Failed(failure(false, format!("the training panicked: {}", said(&*panic))))
+            });
+            // The driver is gone only when nobody waits for the ending.
+            let _ = executor.events.blocking_send(Input::Ended { attempt, ending });
+        });
+    }
+}
+
+/// Trains a trial on this thread.
+fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Ending {
+    let Prepared { config, seed, dataset, dataset_hash } = prepared;
+    let features = dataset.features();
+    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
+    let task = match Task::new(train, test, usize::from(dataset.classes())) {
+        Ok(task) => task,
+        Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
+    };
+    if reporter.control.is_stopped() {
+        return Ending::Stopped;
+    }
+    reporter.step(0);
+    let started = clock.monotonic();
+    let result = match motif_net::train(config, *seed, &task, &mut reporter) {
+        Ok(result) => result,
+        Err(error) => return Ending::Failed(failure(false, error.to_string())),
+    };
+    let training_s = clock.monotonic().saturating_sub(started).as_secs_f64();
+    let diverged_step = match result.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Diverged { step } => Some(step),
+        Outcome::Stopped { .. } => return Ending::Stopped,
+    };
+    let provenance = provenance(dataset_hash, &config_hash(config));
+    let TrialResult { steps, metrics, result_hash, .. } = result;
+    let metrics = metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|it| it.is_finite())));
+    Ending::Trained(Box::new(TrialReport {
+        diverged_step,
+        steps,
+        metrics: metrics.collect(),
+        result_hash,
+        training_s,
+        provenance,
+    }))
+}
+
+fn examples(split: &Split, features: usize) -> Examples<'_> {
+    Examples { values: Values::U8(&split.pixels), labels: &split.labels, features }
+}
+
+fn failure(retryable: bool, reason: String) -> Failure {
+    Failure { reason, retryable }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

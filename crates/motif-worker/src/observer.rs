@@ -1,0 +1,99 @@
+//! What a training thread shows the driver, and how the driver holds or stops it.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use motif_net::{Observer, Point};
+use motif_sweep::clock::Clock;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::core::{Input, LoggedPoint};
+
+/// A training's step is told this often.
+const STEP_EVERY: Duration = Duration::from_millis(250);
+
+/// Holds, releases and stops one training.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    stop: AtomicBool,
+    paused: Mutex<bool>,
+    changed: Condvar,
+    /// The same as `stop`, for what waits in a task rather than in a thread.
+    pub(crate) stopped: CancellationToken,
+}
+
+impl Control {
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.stopped.cancel();
+        self.pause(false);
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = paused;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits while paused; false once stopped.
+    fn proceed(&self) -> bool {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.changed.wait_while(paused, |paused| *paused && !self.is_stopped());
+        drop(held);
+        !self.is_stopped()
+    }
+}
+
+/// Sends a training's points and steps to the driver.
+pub(crate) struct Reporter {
+    pub(crate) attempt: Uuid,
+    pub(crate) control: Arc<Control>,
+    pub(crate) events: Sender<Input>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) total_steps: u64,
+    pub(crate) told_at: Duration,
+}
+
+impl Reporter {
+    /// The driver takes everything until it ends; then the training is to end too.
+    fn tell(&self, input: Input) {
+        if self.events.blocking_send(input).is_err() {
+            self.control.stop();
+        }
+    }
+
+    pub(crate) fn step(&self, step: u64) {
+        self.tell(Input::Stepped { attempt: self.attempt, step, total_steps: Some(self.total_steps) });
+    }
+}
+
+impl Observer for Reporter {
+    fn point(&mut self, point: &Point) {
+        let values = point.values.iter();
+        let point = LoggedPoint {
+            step: point.step,
+            epoch: point.epoch,
+            values: values.map(|(name, value)| (name.clone(), Some(*value))).collect(),
+        };
+        self.tell(Input::Logged { attempt: self.attempt, point });
+    }
+
+    fn proceed(&mut self, step: u64) -> bool {
+        let now = self.clock.monotonic();
+        if now.saturating_sub(self.told_at) >= STEP_EVERY {
+            self.told_at = now;
+            self.step(step);
+        }
+        self.control.proceed()
+    }
+}

@@ -1,0 +1,131 @@
+//! The main job through real processes: import, submit, train on two workers, kill one with −9, read the results.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use motif_tests::{
+    fixtures::write_idx,
+    process::{Server, wait_for},
+};
+use serde_json::Value;
+
+/// Five conditions as in Fig. 4, three seeds; leases short enough that a test need not wait half a minute.
+const SWEEP: &str = r#"
+name = "ablation"
+seeds = 3
+baseline = { rule = "bp" }
+metric = "test_accuracy"
+
+[queue]
+lease_ttl_s = 3
+heartbeat_s = 1
+
+[trial]
+dataset = "idx"
+hidden = [64, 64]
+epochs = 6
+train_limit = 1500
+rule = "sal"
+rates = { w = 0.3, w_bar = 0.06, v = 0.3, v_bar = 0.3 }
+
+[axes]
+plastic = [["w"], ["w", "w_bar"], ["w", "v_bar"], ["w", "w_bar", "v", "v_bar"]]
+
+[[arms]]
+label = "bp"
+rule = "bp"
+rates = { w = 0.2 }
+decay = { w = 0 }
+"#;
+
+const TRIALS: usize = 15;
+
+#[test]
+fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let images = dir.path().join("images");
+    write_idx(&images, 2000, 500)?;
+    let server = Server::start(&dir.path().join("server"))?;
+
+    let imported = server.json(&["dataset", "import", "idx", images.to_str().context("utf-8")?])?;
+    ensure!(imported["train_examples"] == 2000 && imported["test_examples"] == 500, "imported {imported}");
+
+    let spec = dir.path().join("sweep.toml");
+    std::fs::write(&spec, SWEEP)?;
+    let sweep = server.json(&["submit", spec.to_str().context("utf-8")?])?;
+    let id = sweep["id"].as_str().context("a sweep has an id")?.to_owned();
+    ensure!(sweep["counts"]["queued"] == TRIALS, "submitted {sweep}");
+
+    let mut victim = server.worker("victim", &dir.path().join("victim"), 1)?;
+    let held = wait_for("the victim to be in the middle of a trial", Duration::from_secs(60), || {
+        Ok(trials(&server, &id)?
+            .into_iter()
+            .find(|t| t["worker"] == "victim" && t["step"].as_u64() > Some(0)))
+    })?;
+    victim.kill()?;
+    let _survivor = server.worker("survivor", &dir.path().join("survivor"), 2)?;
+
+    wait_for("every trial to end", Duration::from_secs(180), || {
+        let sweep = server.json(&["sweep", "show", &id])?;
+        Ok((sweep["sweep"]["counts"]["succeeded"] == TRIALS).then_some(()))
+    })?;
+
+    let killed = server.json(&["trial", "show", held["id"].as_str().context("id")?])?;
+    let attempts = killed["attempt_rows"].as_array().context("attempts")?;
+    let outcomes: Vec<_> = attempts.iter().map(|a| (a["worker"].as_str(), a["outcome"].as_str())).collect();
+    ensure!(
+        outcomes == [(Some("victim"), Some("expired")), (Some("survivor"), Some("succeeded"))],
+        "the killed worker's trial shows {outcomes:?}"
+    );
+    for trial in trials(&server, &id)? {
+        let ends = server.json(&["trial", "show", trial["id"].as_str().context("id")?])?;
+        let succeeded = ends["attempt_rows"].as_array().context("attempts")?.iter();
+        ensure!(succeeded.filter(|a| a["outcome"] == "succeeded").count() == 1, "not once: {ends}");
+    }
+
+    statistics(&server, &id)?;
+    export(&server, &id, dir.path())
+}
+
+fn trials(server: &Server, sweep: &str) -> anyhow::Result<Vec<Value>> {
+    let out = server.motif(&["export", sweep, "--format", "json", "--out", "-"])?;
+    let document: Value = serde_json::from_slice(&out.stdout).context("an export is JSON")?;
+    Ok(document["trials"].as_array().context("an export has trials")?.clone())
+}
+
+/// The table has a row per condition, with n, mean and interval, and all but the baseline are tested.
+fn statistics(server: &Server, sweep: &str) -> anyhow::Result<()> {
+    let report = server.json(&["sweep", "show", sweep])?;
+    let rows = report["summary"]["conditions"].as_array().context("conditions")?;
+    ensure!(rows.len() == 5, "{} conditions", rows.len());
+    for row in rows {
+        ensure!(row["n"] == 3 && row["complete"] == true, "{row}");
+        let mean = row["mean"].as_f64().context("mean")?;
+        let values: Vec<f64> =
+            row["values"].as_array().context("values")?.iter().filter_map(|v| v["value"].as_f64()).collect();
+        ensure!((mean - values.iter().sum::<f64>() / 3.0).abs() < 1e-12, "mean of {values:?} is not {mean}");
+        let (low, high) = (row["interval"]["low"].as_f64(), row["interval"]["high"].as_f64());
+        ensure!(low < Some(mean) && Some(mean) < high, "{row}");
+        ensure!(mean > 0.5, "{} has learnt nothing: {mean}", row["label"]);
+    }
+    let tests = report["comparisons"]["rows"].as_array().context("comparisons")?;
+    ensure!(tests.len() == 4 && tests.iter().all(|t| t["n"] == 3 && t["p_adjusted"].is_f64()), "{tests:?}");
+    Ok(())
+}
+
+/// The CSV has a row per trial; equal trials have equal hashes, different ones do not.
+fn export(server: &Server, sweep: &str, dir: &std::path::Path) -> anyhow::Result<()> {
+    let path = dir.join("out.csv");
+    let out =
+        server.motif(&["export", sweep, "--format", "csv", "--out", path.to_str().context("utf-8")?])?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let mut reader = csv::Reader::from_path(&path)?;
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>()?;
+    ensure!(rows.len() == TRIALS, "{} rows", rows.len());
+    let hashes: std::collections::BTreeSet<_> = rows.iter().map(|row| &row["result_hash"]).collect();
+    ensure!(hashes.len() == TRIALS && hashes.iter().all(|hash| hash.len() == 64), "{hashes:?}");
+    ensure!(
+        rows.iter().all(|row| row["state"] == "succeeded" && row["test_accuracy"].parse::<f64>().is_ok())
+    );
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! What processes owe each other: drains, restarts, refusals, identical results.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use motif_tests::process::{Server, motif, motif_json, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+const TRIAL: &str = r#"
+dataset = "glyphs"
+hidden = [48, 48]
+train_limit = 2000
+test_limit = 500
+epochs = 3
+rates = { w = 0.3, w_bar = 0.06, v = 0.3, v_bar = 0.3 }
+"#;
+
+fn write(dir: &Path, name: &str, text: &str) -> anyhow::Result<String> {
+    let path = dir.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path.to_str().context("utf-8")?.to_owned())
+}
+
+fn sweep_of(epochs: u32, seeds: u32) -> String {
+    format!(
+        "name = \"s\"\nseeds = {seeds}\n[queue]\nlease_ttl_s = 4\nheartbeat_s = 1\n[trial]\ndataset = \"glyphs\"\n\
+         hidden = [48, 48]\ntrain_limit = 2000\ntest_limit = 500\nepochs = {epochs}\n\
+         rates = {{ w = 0.3, w_bar = 0.06, v = 0.3, v_bar = 0.3 }}\n"
+    )
+}
+
+fn submit(server: &Server, dir: &Path, text: &str) -> anyhow::Result<String> {
+    let sweep = server.json(&["submit", &write(dir, "sweep.toml", text)?])?;
+    Ok(sweep["id"].as_str().context("id")?.to_owned())
+}
+
+fn counts(server: &Server, sweep: &str) -> anyhow::Result<Value> {
+    Ok(server.json(&["sweep", "show", sweep])?["sweep"]["counts"].clone())
+}
+
+fn trials(server: &Server, sweep: &str) -> anyhow::Result<Vec<Value>> {
+    let out = server.motif(&["export", sweep, "--format", "json", "--out", "-"])?;
+    let document: Value = serde_json::from_slice(&out.stdout).context("an export is JSON")?;
+    Ok(document["trials"].as_array().context("trials")?.clone())
+}
+
+#[test]
+fn a_trial_has_the_same_hash_alone_and_beside_others_on_any_number_of_slots() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let trial = write(dir.path(), "trial.toml", TRIAL)?;
+    let mut alone = Vec::new();
+    for seed in ["0", "1", "2"] {
+        let result = motif_json(dir.path(), &["train", &trial, "--seed", seed])?;
+        alone.push(result["result_hash"].as_str().context("hash")?.to_owned());
+    }
+    for slots in [1, 2] {
+        let server = Server::start(&dir.path().join(format!("server-{slots}")))?;
+        let sweep = submit(&server, dir.path(), &sweep_of(3, 3))?;
+        let _worker = server.worker("w", &dir.path().join("worker"), slots)?;
+        wait_for("the sweep to end", Duration::from_secs(120), || {
+            Ok((counts(&server, &sweep)?["succeeded"] == 3).then_some(()))
+        })?;
+        for trial in trials(&server, &sweep)? {
+            let seed = usize::try_from(trial["seed"].as_u64().context("seed")?)?;
+            ensure!(trial["result_hash"] == alone[seed].as_str(), "{slots} slots, seed {seed}: {trial}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn sigterm_drains_a_worker_and_its_trial_is_queued_at_once_at_no_cost() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"))?;
+    let sweep = submit(&server, dir.path(), &sweep_of(2000, 1))?;
+    let mut worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    wait_for("the trial to make steps", Duration::from_secs(60), || {
+        Ok(trials(&server, &sweep)?.into_iter().find(|t| t["step"].as_u64() > Some(0)))
+    })?;
+    worker.signal(Signal::SIGTERM)?;
+    let status = worker.wait(Duration::from_secs(10))?;
+    ensure!(status.success(), "a drained worker ends with {status}");
+    let trial = trials(&server, &sweep)?.remove(0);
+    ensure!(trial["state"] == "queued" && trial["crashes"] == 0 && trial["failures"] == 0, "{trial}");
+    let shown = server.json(&["trial", "show", trial["id"].as_str().context("id")?])?;
+    ensure!(shown["attempt_rows"][0]["outcome"] == "released", "{shown}");
+    Ok(())
+}
+
+#[test]
+fn a_killed_server_comes_back_with_everything_and_workers_go_on() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut server = Server::start(&dir.path().join("server"))?;
+    let sweep = submit(&server, dir.path(), &sweep_of(6, 4))?;
+    let _worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    wait_for("a trial to end", Duration::from_secs(60), || {
+        Ok((counts(&server, &sweep)?["succeeded"].as_u64() > Some(0)).then_some(()))
+    })?;
+    server.process.kill()?;
+    let (data, token) = (server.data.clone(), server.token.clone());
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let server = Server::start_at(&data, &address, Some(token))?;
+    wait_for("the sweep to end", Duration::from_secs(120), || {
+        Ok((counts(&server, &sweep)?["succeeded"] == 4).then_some(()))
+    })?;
+    for trial in trials(&server, &sweep)? {
+        ensure!(trial["attempts"].as_u64() <= Some(2), "{trial}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cancelled_sweep_stops_its_running_trial_within_a_heartbeat() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"))?;
+    let sweep = submit(&server, dir.path(), &sweep_of(2000, 3))?;
+    let _worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    wait_for("a trial to run", Duration::from_secs(60), || {
+        Ok((counts(&server, &sweep)?["leased"] == 1).then_some(()))
+    })?;
+    let action = server.json(&["sweep", "cancel", &sweep])?;
+    ensure!(action["changed"] == 2 && action["pending"] == 1, "{action}");
+    wait_for("the running trial to stop", Duration::from_secs(10), || {
+        Ok((counts(&server, &sweep)?["cancelled"] == 3).then_some(()))
+    })
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused_in_words() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"))?;
+    let second = motif(&server.data, &["serve", "--listen", "127.0.0.1:0"])?;
+    let said = String::from_utf8_lossy(&second.stderr);
+    ensure!(second.status.code() == Some(1) && said.contains("another"), "{}: {said}", second.status);
+    Ok(())
+}
+
+#[test]
+fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let cases = [
+        ("learning_rate = 1", "learning_rate"),
+        ("ratio = \"wide\"", "ratio"),
+        ("ratio = -1.0", "-1"),
+        ("rates = { w_baar = 0.1 }", "w_bar"),
+        ("rule = \"bpp\"", "bp"),
+        ("dataset = \"mnsit\"", "glyphs"),
+        ("hidden = [", "line 1"),
+    ];
+    for (text, expected) in cases {
+        let out = motif(dir.path(), &["train", &write(dir.path(), "trial.toml", text)?])?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(2), "{text}: {} {said}", out.status);
+        ensure!(said.contains(expected), "{text}: no {expected:?} in {said}");
+    }
+    Ok(())
+}

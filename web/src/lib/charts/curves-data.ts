@@ -1,0 +1,82 @@
+// Wire → rows of the learning curves over seeds. Pure.
+import type { Curves } from '../api/types';
+import { isNumber } from '../format';
+import { paddedDomain } from './ticks';
+
+export interface CurveRow {
+  condition: number;
+  label: string;
+  step: number;
+  epoch: number;
+  n: number;
+  mean: number;
+  low: number | null;
+  high: number | null;
+}
+
+export interface CurveSeries {
+  condition: number;
+  label: string;
+  rows: CurveRow[];
+}
+
+export interface CurvesPlot {
+  metric: string;
+  series: CurveSeries[];
+  /** Against epochs, or against steps when nothing has reached a fraction of an epoch. */
+  x: 'epoch' | 'step';
+  domain: [number, number];
+  /** The least and the most seeds behind a point. */
+  seeds: [number, number] | null;
+}
+
+export function curvesPlot(curves: Curves, hidden: ReadonlySet<number> = new Set()): CurvesPlot {
+  const all = curves.conditions.map((condition) => ({
+    condition: condition.condition,
+    label: condition.label,
+    rows: condition.points
+      .filter((point) => isNumber(point.mean))
+      .map((point) => ({
+        condition: condition.condition,
+        label: condition.label,
+        step: point.step,
+        epoch: point.epoch,
+        n: point.n,
+        mean: point.mean,
+        low: isNumber(point.low) ? point.low : null,
+        high: isNumber(point.high) ? point.high : null,
+      })),
+  }));
+  const series = all.filter((one) => !hidden.has(one.condition) && one.rows.length > 0);
+  const rows = series.flatMap((one) => one.rows);
+  return {
+    metric: curves.metric,
+    series,
+    x: rows.some((row) => row.epoch > 0) ? 'epoch' : 'step',
+    // An interval of two seeds may be wider than everything else: the means alone set the scale, with some room.
+    domain: scale(curves.metric, rows),
+    seeds: rows.length === 0 ? null : [Math.min(...rows.map((row) => row.n)), Math.max(...rows.map((row) => row.n))],
+  };
+}
+
+function scale(metric: string, rows: CurveRow[]): [number, number] {
+  const means = paddedDomain(metric, rows.map((row) => row.mean), 0.25);
+  const bands = paddedDomain(metric, rows.flatMap((row) => [row.low ?? row.mean, row.high ?? row.mean]), 0.03);
+  return [Math.max(means[0], bands[0]), Math.min(means[1], bands[1])];
+}
+
+/** The rows with a band, cut into runs: a band never bridges points without one. */
+export function bands(rows: CurveRow[]): CurveRow[][] {
+  const runs: CurveRow[][] = [];
+  let run: CurveRow[] = [];
+  for (const row of rows) {
+    if (row.low !== null && row.high !== null) {
+      run.push(row);
+    } else if (run.length > 0) {
+      runs.push(run);
+      run = [];
+    }
+  }
+  if (run.length > 0) runs.push(run);
+  return runs;
+}

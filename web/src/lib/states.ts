@@ -1,0 +1,64 @@
+// What each state is called, its letter in the ledger, and its CSS colour. Colour never stands alone.
+import { TRIAL_STATES, type StateCounts, type SweepState, type TrialState } from './api/types';
+import { percent } from './format';
+
+export interface StateLook {
+  name: string;
+  letter: string;
+}
+
+export const TRIAL_LOOKS: Record<TrialState, StateLook> = {
+  succeeded: { name: 'succeeded', letter: 'S' },
+  diverged: { name: 'diverged', letter: 'D' },
+  failed: { name: 'failed', letter: 'F' },
+  dead: { name: 'dead', letter: 'X' },
+  cancelled: { name: 'cancelled', letter: 'C' },
+  leased: { name: 'running', letter: 'R' },
+  queued: { name: 'queued', letter: 'Q' },
+};
+
+/** States from which a person may send a sweep back to work. */
+export const STEER = {
+  pause: (state: SweepState) => state === 'queued' || state === 'running',
+  resume: (state: SweepState) => state === 'paused',
+  cancel: (state: SweepState) => state === 'queued' || state === 'running' || state === 'paused',
+  retry: (counts: StateCounts) => counts.failed + counts.dead + counts.cancelled > 0,
+};
+
+export function total(counts: StateCounts): number {
+  return TRIAL_STATES.reduce((sum, state) => sum + counts[state], 0);
+}
+
+export function finished(counts: StateCounts): number {
+  return total(counts) - counts.queued - counts.leased;
+}
+
+export interface Segment {
+  state: TrialState;
+  name: string;
+  count: number;
+  share: number;
+}
+
+/** The bar's segments, in order, without the empty ones. */
+export function segments(counts: StateCounts): Segment[] {
+  const all = total(counts);
+  return TRIAL_STATES.filter((state) => counts[state] > 0).map((state) => ({
+    state,
+    name: TRIAL_LOOKS[state].name,
+    count: counts[state],
+    share: counts[state] / all,
+  }));
+}
+
+/** The bar in words. */
+export function describeCounts(counts: StateCounts): string {
+  const parts = segments(counts).map((segment) => `${segment.count} ${segment.name}`);
+  return parts.length === 0 ? 'no trials' : `${total(counts)} trials: ${parts.join(', ')}`;
+}
+
+/** Progress for a title: never 100 % before the end. */
+export function progressText(progress: number, state: SweepState): string {
+  if (state === 'finished') return percent(1, 0);
+  return percent(Math.min(0.99, Math.max(0, progress)), 0);
+}

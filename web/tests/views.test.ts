@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import type { StateCounts, TrialRow } from '../src/lib/api/types';
+import { configGroups, flatten, show, sweptKeys } from '../src/lib/config';
+import { fileName } from '../src/lib/export';
+import { colour, dash } from '../src/lib/palette';
+import { describeCounts, finished, progressText, segments, STEER, total } from '../src/lib/states';
+import { pageOf, sortTrials } from '../src/lib/trials';
+
+const NONE: StateCounts = { queued: 0, leased: 0, succeeded: 0, diverged: 0, failed: 0, dead: 0, cancelled: 0 };
+
+describe('states', () => {
+  const counts = { ...NONE, succeeded: 5, failed: 1, leased: 2, queued: 2 };
+
+  it('splits the bar and says it in words', () => {
+    expect(segments(counts).map((part) => [part.name, part.share])).toEqual([
+      ['succeeded', 0.5],
+      ['failed', 0.1],
+      ['running', 0.2],
+      ['queued', 0.2],
+    ]);
+    expect(describeCounts(counts)).toBe('10 trials: 5 succeeded, 1 failed, 2 running, 2 queued');
+    expect(describeCounts(NONE)).toBe('no trials');
+    expect([total(counts), finished(counts)]).toEqual([10, 6]);
+  });
+
+  it('does not say 100 % before the end', () => {
+    expect(progressText(0.9999, 'running')).toBe('99 %');
+    expect(progressText(1, 'finished')).toBe('100 %');
+  });
+
+  it('offers only what can be done', () => {
+    expect(STEER.pause('finished')).toBe(false);
+    expect(STEER.resume('paused')).toBe(true);
+    expect(STEER.retry(NONE)).toBe(false);
+    expect(STEER.retry({ ...NONE, dead: 1 })).toBe(true);
+  });
+});
+
+describe('config', () => {
+  const config = { rule: 'sal', rates: { w: 0.3, v: 0.1 }, plastic: ['w', 'v'], novelty: { deep: { er: 1 } }, gone: null };
+
+  it('flattens tables and keeps lists whole', () => {
+    expect([...flatten(config).keys()]).toEqual(['rule', 'rates.w', 'rates.v', 'plastic', 'novelty.deep.er', 'gone']);
+    expect(show(['w', 'v'])).toBe('[w, v]');
+    expect(show(null)).toBe('—');
+  });
+
+  it('finds the keys in which conditions differ', () => {
+    const other = { ...config, rates: { w: 0.3, v: 0.2 }, train_limit: 5 };
+    expect(sweptKeys([config, other])).toEqual(new Set(['rates.v', 'train_limit']));
+    expect(sweptKeys([config])).toEqual(new Set());
+  });
+
+  it('loses no key to the groups', () => {
+    const groups = configGroups(config, new Set(['rule']));
+    expect(groups.map((group) => group.name)).toEqual(['Learning', 'Other']);
+    expect(groups.flatMap((group) => group.rows)).toHaveLength(6);
+    expect(groups[0]?.rows[0]).toEqual({ key: 'rule', value: 'sal', swept: true });
+  });
+});
+
+describe('trials', () => {
+  const trial = (seed: number, metric: number | null) => ({ seed, metric, condition: 0, state: 'succeeded' }) as TrialRow;
+  const trials = [trial(2, 0.5), trial(0, null), trial(1, 0.9)];
+  const seeds = (rows: TrialRow[]) => rows.map((row) => row.seed);
+
+  it('sorts with the missing last in both directions', () => {
+    expect(seeds(sortTrials(trials, 'metric', false))).toEqual([2, 1, 0]);
+    expect(seeds(sortTrials(trials, 'metric', true))).toEqual([1, 2, 0]);
+    expect(seeds(sortTrials(trials, 'queue', false))).toEqual([2, 0, 1]);
+  });
+
+  it('pages, and treats a page beyond the last as the last', () => {
+    expect(pageOf([1, 2, 3, 4, 5], 9, 2)).toEqual({ items: [5], page: 2, pages: 3 });
+    expect(pageOf([], 0, 2)).toEqual({ items: [], page: 0, pages: 1 });
+  });
+});
+
+it('tells 32 conditions apart by colour and dash', () => {
+  expect(new Set([...Array(32).keys()].map((index) => colour(index) + dash(index))).size).toBe(32);
+});
+
+it('names files safely', () => {
+  expect(fileName('../etc/pass wd', 'csv')).toBe('etc-pass-wd.csv');
+  expect(fileName('…', 'json')).toBe('sweep.json');
+});
