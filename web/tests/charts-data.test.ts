@@ -65,7 +65,7 @@ describe('trialCharts', () => {
   const groups = trialCharts(metrics);
 
   it('groups by kind, in order', () => {
-    expect(groups.map((group) => group.name)).toEqual(['Learning', 'Cosines', 'Norms', 'Units']);
+    expect(groups.map((group) => group.name)).toEqual(['Learning', 'Cosines', 'Norms', 'Other']);
     expect(groups[0]?.charts.map((chart) => [chart.title, chart.series.map((one) => one.name)])).toEqual([
       ['Accuracy', ['test', 'train']],
       ['Loss', ['train']],
@@ -94,6 +94,8 @@ describe('ticks', () => {
     expect(metricTick('test_accuracy', 0.5)(0.5)).toBe('50 %');
     expect(metricTick('test_accuracy', 0.01)(0.985)).toBe('98.5 %');
     expect(metricTick('test_loss', 2)(0.5)).toBe('0.5');
+    expect([5.18, 5.185, 5.19].map(metricTick('norm.v_bar.1', 0.02))).toEqual(['5.18', '5.185', '5.19']);
+    expect(metricTick('norm.w.1', 0)(7)).toBe('7');
     expect([0, 0.25, 2, 1200].map(plainTick)).toEqual(['0', '0.25', '2', '1\u202f200']);
   });
 

@@ -76,7 +76,8 @@ export function count(value: Maybe): string {
 /** A duration in its two largest units. */
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return MISSING;
-  if (seconds < 0) return '0 s';
+  if (seconds <= 0) return '0 s';
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

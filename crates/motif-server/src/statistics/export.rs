@@ -84,7 +84,7 @@ pub(crate) fn csv(material: &Material) -> ApiResult<Vec<u8>> {
         .map(|name| (*name).to_owned())
         .chain(axes.iter().map(|axis| format!("axes.{axis}")))
         .chain(MIDDLE.iter().map(|name| (*name).to_owned()))
-        .chain(metrics.iter().map(|metric| format!("metrics.{metric}")))
+        .chain(metrics.iter().cloned())
         .chain(TRAILING.iter().map(|name| (*name).to_owned()));
     writer.write_record(header).map_err(broken)?;
     for trial in &material.trials {
@@ -162,7 +162,7 @@ mod tests {
         let column = |name: &str| {
             header.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name} in {header:?}"))
         };
-        let (axis, metric, label) = (column("axes.ratio"), column("metrics.test_accuracy"), column("label"));
+        let (axis, metric, label) = (column("axes.ratio"), column("test_accuracy"), column("label"));
         let diverged = column("diverged_step");
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 6);

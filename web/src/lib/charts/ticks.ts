@@ -1,15 +1,25 @@
 // Text on axes. Pure.
-import { count, isFraction, number } from '../format';
+import { count, fixed, isFraction, number } from '../format';
 
 /** A tick without zeros that say nothing: `0.5`, `2`, `1 200`. */
 export function plainTick(value: number): string {
   if (Number.isInteger(value)) return value < 0 ? `−${count(-value)}` : count(value);
-  return number(value, 3).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+  return trimmed(number(value, 3));
+}
+
+/** Without the zeros after the last digit that says something. */
+function trimmed(text: string): string {
+  return text.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
 }
 
 /** Formats a tick of a metric's axis; `span` is the length of the axis in the metric's unit. */
 export function metricTick(metric: string, span: number): (value: number) => string {
-  if (!isFraction(metric)) return plainTick;
+  if (!isFraction(metric)) {
+    // As many places as tell two ticks apart.
+    const places = span > 0 ? 1 - Math.floor(Math.log10(span)) : 3;
+    if (places < 1 || places > 6) return plainTick;
+    return (value) => trimmed(fixed(value, places));
+  }
   const places = span < 0.002 ? 2 : span < 0.02 ? 1 : 0;
   return (value) => `${(value * 100).toFixed(places)} %`;
 }
