@@ -7,6 +7,7 @@ use motif_tests::{
     fixtures::write_idx,
     process::{Server, wait_for},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// Five conditions as in Fig. 4, three seeds; leases short enough that a test need not wait half a minute.
@@ -23,8 +24,8 @@ heartbeat_s = 1
 [trial]
 dataset = "idx"
 hidden = [64, 64]
-epochs = 6
-train_limit = 1500
+epochs = 30
+train_limit = 2000
 rule = "sal"
 rates = { w = 0.3, w_bar = 0.06, v = 0.3, v_bar = 0.3 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, args: &Worker) -> anyhow::Result<Outcom
         shutdown,
     )
     .await?;
-    output::emit(global.json, &summary, || String::new())?;
+    output::emit(global.json, &summary, String::new)?;
     Ok(Outcome::Done)
 }
 

@@ -115,7 +115,7 @@ impl Observer for Recorder {
 
     fn proceed(&mut self, step: u64) -> bool {
         if let Some(bar) = &self.bar
-            && step % TICK_STEPS == 0
+            && step.is_multiple_of(TICK_STEPS)
         {
             bar.set_position(step);
         }
