@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Experiment sweeps for biologically plausible learning: nothing lost, honest statistics, bit-identical re-runs.
 #[derive(Debug, Parser)]
-#[command(name = "motif", version, about, max_term_width = 110, propagate_version = true)]
+#[command(name = "motif", version, max_term_width = 110, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -112,6 +112,9 @@ pub(crate) struct Train {
     /// Write result.json, metrics.jsonl and snapshots/ here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Replace an earlier run in that folder.
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
     /// Also record the first K minibatches and a snapshot after each.
     #[arg(long, default_value_t = 0, value_name = "K", requires = "out")]
     pub(crate) trace_steps: u64,
@@ -185,10 +188,18 @@ pub(crate) struct SweepId {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trial {
+    /// List a sweep's trials.
+    List {
+        #[command(flatten)]
+        sweep: SweepId,
+        /// Only those in this state: queued, leased, succeeded, diverged, failed, dead or cancelled.
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+    },
     /// Show a trial with its attempts and result.
     Show {
         /// The trial's id.
-        id: uuid::Uuid,
+        id: String,
     },
 }
 

@@ -11,9 +11,9 @@ mod system;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use args::{Cli, Command, Trial};
+use args::{Cli, Command};
 use clap::Parser as _;
-use commands::{Outcome, datasets, doctor, look, serve, sweeps, train, up, worker};
+use commands::{Outcome, datasets, doctor, look, serve, sweeps, train, trials, up, worker};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -75,7 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Submit(args) => sweeps::submit(&global, &args).await,
             Command::Preset(command) => sweeps::preset(&global, &command).await,
             Command::Sweep(command) => sweeps::sweep(&global, &command).await,
-            Command::Trial(Trial::Show { id }) => look::trial(&global, id).await,
+            Command::Trial(command) => trials::run(&global, &command).await,
             Command::Workers => look::workers(&global).await,
             Command::Export(args) => look::export(&global, &args).await,
             Command::Dataset(command) => datasets::run(&global, &command).await,

@@ -6,6 +6,7 @@ pub(crate) mod look;
 pub(crate) mod serve;
 pub(crate) mod sweeps;
 pub(crate) mod train;
+pub(crate) mod trials;
 pub(crate) mod up;
 pub(crate) mod worker;
 

@@ -63,11 +63,9 @@ impl Prepared {
         format!("http://{address}")
     }
 
-    /// A token that lives as long as this server does.
-    pub(crate) fn session_token(&mut self, name: &str, scopes: &[Scope]) -> String {
-        let token = motif_server::mint_token(&SystemEntropy);
-        self.options.session_tokens.push(SessionToken::new(&token, name, scopes));
-        token
+    /// Accepts a token, beside the stored ones, as long as this server lives.
+    pub(crate) fn accept(&mut self, token: &str, name: &str, scopes: &[Scope]) {
+        self.options.session_tokens.push(SessionToken::new(token, name, scopes));
     }
 
     /// Serves until told to stop.
