@@ -88,6 +88,28 @@ pub enum RuleName {
     Linear,
     /// Hidden layers frozen at their initial values; only `W_L` learns.
     LastLayer,
+    /// Feedback alignment: fixed random feedback, layer by layer.
+    Fa,
+    /// Direct feedback alignment: fixed random feedback from the output to each layer.
+    Dfa,
+    /// Kolen–Pollack: feedback that changes as `W` does and decays like it.
+    Kp,
+    /// Feedback of uniform magnitude with the signs of `W`.
+    SignSymmetry,
+}
+
+impl RuleName {
+    /// Every rule.
+    pub const ALL: [Self; 8] = [
+        Self::Sal,
+        Self::Bp,
+        Self::Linear,
+        Self::LastLayer,
+        Self::Fa,
+        Self::Dfa,
+        Self::Kp,
+        Self::SignSymmetry,
+    ];
 }
 
 /// Upstream nonlinearity `φ`.

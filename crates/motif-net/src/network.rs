@@ -33,8 +33,10 @@ impl Network {
     pub(crate) fn new(config: &TrialConfig, seed: u64, features: usize, classes: usize) -> Self {
         let shape = Shape::new(config, features, classes);
         let rule = rules::rule(config.rule);
+        let mut tensors = Tensors::new(declare(config, &shape), shape.depth(), seed);
+        rule.derive(&mut tensors);
         Self {
-            tensors: Tensors::new(declare(config, &shape), shape.depth(), seed),
+            tensors,
             activation: rule.activation(config),
             downstream_activation: config.downstream_activation,
             rule,

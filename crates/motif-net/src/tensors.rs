@@ -95,6 +95,16 @@ impl Design<'_> {
             change: Vec::new(),
         }
     }
+
+    /// Feedback `W̄_l` from layer `from` straight to `h_l`, `n_l × n_from`, not learning yet.
+    ///
+    /// Its variance is that of `W` leaving layer `l`, so that the drive starts at backpropagation's scale; its rate
+    /// and decay are those of `W`.
+    pub(crate) fn feedback(&self, layer: usize, from: usize) -> TensorSpec {
+        let size = (self.shape.upstream(layer), self.shape.upstream(from));
+        let forward = self.synapse(Synapse::W, layer + 1);
+        TensorSpec { kind: Synapse::WBar.name(), layer, size, ..forward }
+    }
 }
 
 /// One tensor and what it is.
@@ -149,9 +159,17 @@ impl Tensors {
 
     /// The tensor of a kind at a layer, if the rule declared it.
     pub(crate) fn get(&self, kind: &str, layer: usize) -> Option<ArrayView2<'_, f32>> {
+        self.place(kind, layer).map(|place| self.list[place].value.view())
+    }
+
+    fn place(&self, kind: &str, layer: usize) -> Option<usize> {
         let (_, layers) = self.index.iter().find(|(name, _)| *name == kind)?;
-        let place = layers.get(layer).copied().flatten()?;
-        Some(self.list[place].value.view())
+        layers.get(layer).copied().flatten()
+    }
+
+    /// The standard deviation with which a tensor was drawn, if the rule declared it.
+    pub(crate) fn initial_deviation(&self, kind: &str, layer: usize) -> Option<f32> {
+        self.place(kind, layer).map(|place| self.list[place].spec.variance.sqrt() as f32)
     }
 
     /// The tensor of a kind at a layer.
@@ -160,6 +178,17 @@ impl Tensors {
     /// If the rule did not declare it.
     pub(crate) fn at(&self, kind: &str, layer: usize) -> ArrayView2<'_, f32> {
         self.get(kind, layer).unwrap_or_else(|| panic!("the rule declares no tensor {kind}.{layer}"))
+    }
+
+    /// Lends one tensor to `write` for writing, with the others for reading; it reads as empty meanwhile.
+    ///
+    /// # Panics
+    /// If the rule did not declare it.
+    pub(crate) fn rewrite(&mut self, kind: &str, layer: usize, write: impl FnOnce(&mut Array2<f32>, &Self)) {
+        let place = self.place(kind, layer).expect("the rule declares what it rewrites");
+        let mut value = std::mem::take(&mut self.list[place].value);
+        write(&mut value, self);
+        self.list[place].value = value;
     }
 
     /// Whether every Frobenius norm is a number up to `bound`.

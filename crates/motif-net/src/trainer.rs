@@ -214,6 +214,7 @@ impl<'a> Trainer<'a> {
         }
         let factor = schedule_factor(self.config.schedule, step, self.total_steps);
         self.updater.apply(&mut self.network.tensors, &self.signals, factor);
+        self.network.rule.derive(&mut self.network.tensors);
         self.steps += 1;
         self.offer_snapshot(observer);
         let ends_epoch = self.ends_epoch();

@@ -26,7 +26,7 @@ fn diagnostics() -> impl Strategy<Value = Diagnostics> {
 prop_compose! {
     fn circuit()(
         hidden in prop::collection::vec(1..12_usize, 1..5),
-        rule in select(vec![RuleName::Sal, RuleName::Bp, RuleName::Linear, RuleName::LastLayer]),
+        rule in select(RuleName::ALL.to_vec()),
         ratio in 0.01..4.0,
         activation in select(vec![Activation::Relu, Activation::Tanh, Activation::Linear]),
         downstream_activation in select(vec![

@@ -80,7 +80,7 @@ fn a_trial_beyond_memory_is_refused_before_it_allocates() {
 #[test]
 fn memory_is_foreseen() {
     let toy = Toy::new(600, 50, 300, 10);
-    for rule in [RuleName::Sal, RuleName::Bp, RuleName::LastLayer] {
+    for rule in RuleName::ALL {
         for (batch_size, ratio) in [(1, 2.0), (64, 8.0), (600, 2.0)] {
             let config = TrialConfig { rule, batch_size, ratio, epochs: 1, ..small(&[300, 300]) };
             let task = toy.task();

@@ -124,6 +124,17 @@ pub(crate) fn activity(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &
         let slope = each(&act.a[l], |a| phi(config, a).1);
         act.g_bp[l] = both(&times(&act.g_bp[l + 1], tensor("w", l + 1)), &slope, |g, s| g * s);
         act.g[l] = act.g_bp[l].clone();
+        match config.rule {
+            RuleName::Fa | RuleName::Kp | RuleName::SignSymmetry => {
+                let drive = times(&act.g[l + 1], &transpose(tensor("w_bar", l)));
+                act.g[l] = both(&drive, &slope, |g, s| g * s);
+            }
+            RuleName::Dfa => {
+                let drive = times(&act.g[depth], &transpose(tensor("w_bar", l)));
+                act.g[l] = both(&drive, &slope, |g, s| g * s);
+            }
+            _ => {}
+        }
         if config.rule == RuleName::Sal {
             act.u[l] = times(&act.h[l], &transpose(tensor("v", l)));
             act.a_bar[l] = times(&act.h_bar[l + 1], &transpose(tensor("w_bar", l)));
@@ -155,6 +166,9 @@ pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[
         if l == depth || (plastic(Synapse::W) && config.rule != RuleName::LastLayer) {
             changes.insert(format!("w.{l}"), mean_outer(&act.g[l], &act.h[l - 1]));
         }
+        if config.rule == RuleName::Kp && l < depth {
+            changes.insert(format!("w_bar.{l}"), mean_outer(&act.h[l], &act.g[l + 1]));
+        }
         if !sal || l == depth {
             continue;
         }
@@ -170,6 +184,13 @@ pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[
         }
     }
     changes
+}
+
+/// `W̄_l = s_l sign(W_{l+1})ᵀ`, with the deviation `s_l` of the initial `W_{l+1}`.
+pub(crate) fn sign_feedback(config: &TrialConfig, weights: &Weights, l: usize) -> Matrix {
+    let spread = if config.activation == Activation::Relu { 2.0 } else { 1.0 };
+    let magnitude = f64::from((spread / config.hidden[l - 1] as f64).sqrt() as f32);
+    each(&transpose(&weights[&format!("w.{}", l + 1)]), |w| magnitude * w.signum())
 }
 
 /// One step; `t` of `total` from 0.
@@ -188,6 +209,8 @@ pub(crate) fn step(
     for (name, change) in changes {
         let (kind, _) = name.split_once('.').expect("a kind and a layer");
         let pick = |values: &motif_net::config::PerSynapse| match kind {
+            // Kolen–Pollack's feedback learns and decays as `W` does.
+            "w_bar" if config.rule == RuleName::Kp => values.w,
             "w" => values.w,
             "w_bar" => values.w_bar,
             "v" => values.v,
@@ -198,5 +221,11 @@ pub(crate) fn step(
         let scale = if config.clip_norm > 0.0 { (config.clip_norm / size).min(1.0) } else { 1.0 };
         let tensor = weights.get_mut(&name).expect("a tensor per change");
         *tensor = both(tensor, &change, |x, dx| x + rate * (scale * dx - decay * x));
+    }
+    if config.rule == RuleName::SignSymmetry {
+        for l in 1..=config.hidden.len() {
+            let feedback = sign_feedback(config, weights, l);
+            weights.insert(format!("w_bar.{l}"), feedback);
+        }
     }
 }
