@@ -14,6 +14,7 @@ use crate::observe::Point;
 use crate::random::Stream;
 use crate::shape::Shape;
 use crate::signals::{Signal, Signals};
+use crate::tensors::BIAS;
 
 /// Training examples the diagnostics are computed on, at most.
 pub(crate) const PROBE_EXAMPLES: usize = 256;
@@ -84,7 +85,7 @@ impl Probe {
         for layer in 1..network.shape.depth() {
             point.log(format!("dead.{layer}"), dead(&signals.view(Signal::H.at(layer))));
         }
-        if network.tensors.iter().any(|tensor| tensor.spec.kind != W) {
+        if network.tensors.iter().any(|tensor| ![W, BIAS].contains(&tensor.spec.kind)) {
             self.log_gradients(network, signals, point);
         }
         for layer in 1..network.shape.depth() {

@@ -7,7 +7,7 @@ use crate::linalg;
 use crate::observe::NamedTensor;
 use crate::random::Stream;
 use crate::shape::Shape;
-use crate::signals::At;
+use crate::signals::{At, Signal};
 
 /// One summand of a tensor's change: `coefficient · ⟨target sourceᵀ⟩`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +56,15 @@ impl TensorSpec {
         }
         self
     }
+}
+
+/// The biases' kind.
+pub(crate) const BIAS: &str = "b";
+
+/// The bias `b_l` (`n_l × 1`, 0 at first) beside `W_l`: each change of `W_l` with a source that is always 1.
+pub(crate) fn bias(w: &TensorSpec) -> TensorSpec {
+    let change = w.change.iter().map(|term| Term { source: Signal::One.at(0), ..*term }).collect();
+    TensorSpec { kind: BIAS, size: (w.size.0, 1), variance: 0.0, change, ..w.clone() }
 }
 
 /// What a rule has at hand when it declares its tensors.
@@ -144,7 +153,9 @@ impl Tensors {
         assert!(place.is_none(), "tensor {name} is declared twice");
         *place = Some(self.list.len());
         let mut values = vec![0.0; spec.size.0 * spec.size.1];
-        Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
+        if spec.variance > 0.0 {
+            Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
+        }
         let value = Array2::from_shape_vec(spec.size, values).expect("as many values as the size says");
         self.list.push(Tensor { name, spec, value });
     }

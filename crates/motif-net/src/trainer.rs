@@ -139,7 +139,7 @@ impl<'a> Trainer<'a> {
         let steps_per_epoch = train_rows.len().div_ceil(config.batch_size) as u64;
         Ok(Self {
             normalization: Normalization::measure(&task.train, &train_rows),
-            updater: Updater::new(&network.tensors, &signals, batch, config.clip_norm),
+            updater: Updater::new(&network.tensors, &signals, batch, config),
             wide: network.signals(if diagnosed { hidden } else { &[] }, PROBE_EXAMPLES),
             wide_labels: vec![0; PROBE_EXAMPLES],
             probe: diagnosed.then(|| Probe::new(&network, &train_rows, seed)),

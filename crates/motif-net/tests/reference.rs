@@ -18,8 +18,9 @@ fn follow(config: &TrialConfig) {
     assert_eq!(recorder.batches.len() as u64, result.total_steps);
     let mut reference = naive::weights(&recorder.snapshots[&0]);
     let initial = reference.clone();
+    let mut velocities = naive::Weights::new();
     for (t, batch) in recorder.batches.iter().enumerate() {
-        naive::step(config, &mut reference, batch, t, recorder.batches.len());
+        naive::step(config, &mut reference, &mut velocities, batch, t, recorder.batches.len());
     }
     let last = naive::weights(&recorder.last);
     assert_eq!(last.keys().collect::<Vec<_>>(), reference.keys().collect::<Vec<_>>());
@@ -75,6 +76,20 @@ fn every_rule_follows_every_activation_schedule_and_clip() {
             for (schedule, clip_norm) in [(Schedule::Cosine, 0.1), (Schedule::Constant, 0.0)] {
                 let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
                 follow(&TrialConfig { rule, activation, schedule, clip_norm, rates, ..base() });
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_follows_with_momentum_and_biases() {
+    for rule in RuleName::ALL {
+        let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
+        for (momentum, biases) in [(0.9, false), (0.0, true), (0.5, true)] {
+            for (clip_norm, batch_size, hidden) in [(0.1, 16, [11, 7, 8]), (0.3, 3, [40, 30, 20])] {
+                let hidden = hidden.to_vec();
+                let config = TrialConfig { rule, rates, momentum, biases, clip_norm, hidden, ..base() };
+                follow(&TrialConfig { batch_size, epochs: 2, ..config });
             }
         }
     }

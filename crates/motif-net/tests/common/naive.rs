@@ -107,6 +107,11 @@ pub(crate) fn activity(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &
     act.h[0] = x.clone();
     for l in 1..=depth {
         act.a[l] = times(&act.h[l - 1], &transpose(tensor("w", l)));
+        if config.biases {
+            for row in &mut act.a[l] {
+                row.iter_mut().zip(tensor("b", l)).for_each(|(a, bias)| *a += bias[0]);
+            }
+        }
         act.h[l] = each(&act.a[l], |a| phi(config, a).0);
     }
     let mut e = act.a[depth].clone();
@@ -165,6 +170,9 @@ pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[
     for l in 1..=depth {
         if l == depth || (plastic(Synapse::W) && config.rule != RuleName::LastLayer) {
             changes.insert(format!("w.{l}"), mean_outer(&act.g[l], &act.h[l - 1]));
+            if config.biases {
+                changes.insert(format!("b.{l}"), mean_outer(&act.g[l], &vec![vec![1.0]; y.len()]));
+            }
         }
         if config.rule == RuleName::Kp && l < depth {
             changes.insert(format!("w_bar.{l}"), mean_outer(&act.h[l], &act.g[l + 1]));
@@ -197,6 +205,7 @@ pub(crate) fn sign_feedback(config: &TrialConfig, weights: &Weights, l: usize) -
 pub(crate) fn step(
     config: &TrialConfig,
     weights: &mut Weights,
+    velocities: &mut Weights,
     batch: &(Array2<f32>, Vec<u16>),
     t: usize,
     total: usize,
@@ -211,7 +220,7 @@ pub(crate) fn step(
         let pick = |values: &motif_net::config::PerSynapse| match kind {
             // Kolen–Pollack's feedback learns and decays as `W` does.
             "w_bar" if config.rule == RuleName::Kp => values.w,
-            "w" => values.w,
+            "w" | "b" => values.w,
             "w_bar" => values.w_bar,
             "v" => values.v,
             _ => values.v_bar,
@@ -220,7 +229,10 @@ pub(crate) fn step(
         let size = norm(&change);
         let scale = if config.clip_norm > 0.0 { (config.clip_norm / size).min(1.0) } else { 1.0 };
         let tensor = weights.get_mut(&name).expect("a tensor per change");
-        *tensor = both(tensor, &change, |x, dx| x + rate * (scale * dx - decay * x));
+        let push = both(tensor, &change, |x, dx| scale * dx - decay * x);
+        let velocity = velocities.entry(name).or_insert_with(|| each(&push, |_| 0.0));
+        *velocity = both(velocity, &push, |m, push| config.momentum * m + push);
+        *tensor = both(tensor, velocity, |x, m| x + rate * m);
     }
     if config.rule == RuleName::SignSymmetry {
         for l in 1..=config.hidden.len() {
