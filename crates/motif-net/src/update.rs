@@ -129,6 +129,20 @@ impl Updater {
         }
     }
 
+    /// `M` of every tensor, in their order; empty without momentum.
+    pub(crate) fn velocities(&self) -> &[Array2<f32>] {
+        &self.velocities
+    }
+
+    pub(crate) fn velocities_mut(&mut self) -> &mut [Array2<f32>] {
+        &mut self.velocities
+    }
+
+    /// How many numbers the velocities are.
+    pub(crate) fn velocity_numbers(&self) -> usize {
+        self.velocities.iter().map(Array2::len).sum()
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> u64 {
         let grams = self.grams.iter().map(|(gram, _)| gram.len());
