@@ -44,6 +44,13 @@ pub struct TrialConfig {
     pub rates: PerSynapse,
     /// Decays `γ_X`.
     pub decay: PerSynapse,
+    /// `μ`: with it, `M ← μ M + clip(ΔX) − γ X` and `X ← X + η M`. 0 by default.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub momentum: f64,
+    /// Whether the upstream units have biases `b_l`, which learn as if `W_l` had a source that is always 1. Off by
+    /// default; the downstream pathway never has any, so that without error it is silent.
+    #[serde(skip_serializing_if = "is_off")]
+    pub biases: bool,
     /// The trial ends as diverged when a weight tensor's Frobenius norm or the training loss exceeds this.
     pub divergence_bound: f64,
     /// When the diagnostics are logged.
@@ -70,10 +77,22 @@ impl Default for TrialConfig {
             init_scale_v: 0.9,
             rates: PerSynapse { w: 0.3, w_bar: 0.13, v: 0.12, v_bar: 0.12 },
             decay: PerSynapse { w: 0.002, w_bar: 0.002, v: 0.002, v_bar: 0.002 },
+            momentum: 0.0,
+            biases: false,
             divergence_bound: 1e5,
             diagnostics: Diagnostics::Named(NamedCadence::Epoch),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_off(value: &bool) -> bool {
+    !value
 }
 
 /// A learning rule, by its name in a config.
@@ -88,6 +107,28 @@ pub enum RuleName {
     Linear,
     /// Hidden layers frozen at their initial values; only `W_L` learns.
     LastLayer,
+    /// Feedback alignment: fixed random feedback, layer by layer.
+    Fa,
+    /// Direct feedback alignment: fixed random feedback from the output to each layer.
+    Dfa,
+    /// Kolen–Pollack: feedback that changes as `W` does and decays like it.
+    Kp,
+    /// Feedback of uniform magnitude with the signs of `W`.
+    SignSymmetry,
+}
+
+impl RuleName {
+    /// Every rule.
+    pub const ALL: [Self; 8] = [
+        Self::Sal,
+        Self::Bp,
+        Self::Linear,
+        Self::LastLayer,
+        Self::Fa,
+        Self::Dfa,
+        Self::Kp,
+        Self::SignSymmetry,
+    ];
 }
 
 /// Upstream nonlinearity `φ`.

@@ -14,6 +14,7 @@ use crate::observe::Point;
 use crate::random::Stream;
 use crate::shape::Shape;
 use crate::signals::{Signal, Signals};
+use crate::tensors::BIAS;
 
 /// Training examples the diagnostics are computed on, at most.
 pub(crate) const PROBE_EXAMPLES: usize = 256;
@@ -84,11 +85,12 @@ impl Probe {
         for layer in 1..network.shape.depth() {
             point.log(format!("dead.{layer}"), dead(&signals.view(Signal::H.at(layer))));
         }
-        if network.tensors.iter().any(|tensor| tensor.spec.kind != W) {
+        if network.tensors.iter().any(|tensor| ![W, BIAS].contains(&tensor.spec.kind)) {
             self.log_gradients(network, signals, point);
         }
         for layer in 1..network.shape.depth() {
             log_lateral(network, layer, point);
+            log_feedback(network, layer, point);
             self.log_motif(network, layer, point);
         }
     }
@@ -170,11 +172,19 @@ pub(crate) fn log_norms(network: &Network, point: &mut Point) {
 /// `cos(V_l, V̄_lᵀ)`.
 fn log_lateral(network: &Network, layer: usize, point: &mut Point) {
     if let (Some(v), Some(v_bar)) = (network.tensors.get(V, layer), network.tensors.get(V_BAR, layer)) {
-        let mut dot = 0.0;
-        for (row, column) in v.rows().into_iter().zip(v_bar.columns()) {
-            dot += row.iter().zip(column).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
-        }
+        let dot = linalg::dot_transposed(&v, &v_bar);
         point.log(format!("cos_v.{layer}"), dot / (linalg::norm(&v) * linalg::norm(&v_bar)));
+    }
+}
+
+/// `cos(W̄_l, W_{l+1}ᵀ)` where the feedback reaches `h_l` without a lateral synapse.
+fn log_feedback(network: &Network, layer: usize, point: &mut Point) {
+    let tensors = &network.tensors;
+    let (Some(w_bar), None) = (tensors.get(W_BAR, layer), tensors.get(V_BAR, layer)) else { return };
+    let w = tensors.at(W, layer + 1);
+    if w_bar.dim() == w.t().dim() {
+        let value = linalg::dot_transposed(&w_bar, &w) / (linalg::norm(&w_bar) * linalg::norm(&w));
+        point.log(format!("cos_w.{layer}"), value);
     }
 }
 

@@ -7,6 +7,7 @@
 //! Where to look: a learning rule and its equations stand in one file under `rules/`; [`trainer`] is the loop;
 //! [`validate`] holds every limit of a config.
 
+mod checkpoint;
 pub mod config;
 mod diagnose;
 pub mod examples;
@@ -27,10 +28,11 @@ pub mod trainer;
 mod update;
 pub mod validate;
 
+pub use checkpoint::{CHECKPOINT_VERSION, CheckpointError};
 pub use config::TrialConfig;
 pub use examples::{Examples, Task, TaskError, Values};
 pub use observe::{NamedTensor, Observer, Point};
 pub use platform::instruction_set;
 pub use result::{Outcome, TrialResult};
-pub use trainer::{TrainError, Trainer, total_steps, train};
+pub use trainer::{ResumeError, TrainError, Trainer, total_steps, train};
 pub use validate::Violation;

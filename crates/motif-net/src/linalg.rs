@@ -45,6 +45,15 @@ pub(crate) fn dot_rows(x: &ArrayRef2<f32>, y: &ArrayRef2<f32>) -> f64 {
         .sum()
 }
 
+/// `Σ x ∘ yᵀ`, in f64, row of `x` by row.
+pub(crate) fn dot_transposed(x: &ArrayRef2<f32>, y: &ArrayRef2<f32>) -> f64 {
+    let mut dot = 0.0;
+    for (row, column) in x.rows().into_iter().zip(y.columns()) {
+        dot += row.iter().zip(column).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    }
+    dot
+}
+
 /// The Frobenius norm.
 pub(crate) fn norm(x: &ArrayRef2<f32>) -> f64 {
     dot_rows(x, x).sqrt()

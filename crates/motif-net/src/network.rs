@@ -8,7 +8,7 @@ use crate::math::{self, Score};
 use crate::rules::{self, Rule};
 use crate::shape::Shape;
 use crate::signals::{At, Signal, Signals};
-use crate::tensors::{Design, TensorSpec, Tensors};
+use crate::tensors::{self, BIAS, Design, TensorSpec, Tensors};
 
 /// The upstream weights' kind.
 const W: &str = Synapse::W.name();
@@ -25,7 +25,12 @@ pub(crate) struct Network {
 /// What the rule of `config` declares for a task of these dimensions.
 pub(crate) fn declare(config: &TrialConfig, shape: &Shape) -> Vec<TensorSpec> {
     let rule = rules::rule(config.rule);
-    rule.tensors(&Design { config, shape, activation: rule.activation(config) })
+    let mut specs = rule.tensors(&Design { config, shape, activation: rule.activation(config) });
+    if config.biases {
+        let biases: Vec<_> = specs.iter().filter(|spec| spec.kind == W).map(tensors::bias).collect();
+        specs.extend(biases);
+    }
+    specs
 }
 
 impl Network {
@@ -33,8 +38,10 @@ impl Network {
     pub(crate) fn new(config: &TrialConfig, seed: u64, features: usize, classes: usize) -> Self {
         let shape = Shape::new(config, features, classes);
         let rule = rules::rule(config.rule);
+        let mut tensors = Tensors::new(declare(config, &shape), shape.depth(), seed);
+        rule.derive(&mut tensors);
         Self {
-            tensors: Tensors::new(declare(config, &shape), shape.depth(), seed),
+            tensors,
             activation: rule.activation(config),
             downstream_activation: config.downstream_activation,
             rule,
@@ -47,11 +54,11 @@ impl Network {
         Signals::new(&self.shape, hidden, self.activation, self.downstream_activation, capacity)
     }
 
-    /// Upstream: `a_l = W_l h_{l-1}`, `h_l = φ(a_l)`; then `e`.
+    /// Upstream: `a_l = W_l h_{l-1} (+ b_l)`, `h_l = φ(a_l)`; then `e`.
     pub(crate) fn forward(&self, signals: &mut Signals, labels: &[u16]) -> Score {
         let depth = self.shape.depth();
         for layer in 1..=depth {
-            self.pass(signals).through(W, layer, Signal::H.at(layer - 1), Signal::A.at(layer));
+            self.feed(signals, layer);
             if layer < depth && self.activation != Activation::Linear {
                 signals.with(Signal::H.at(layer), |mut h, signals| {
                     let h = h.as_slice_mut().expect("rows in use are contiguous");
@@ -62,6 +69,18 @@ impl Network {
         signals.with(Signal::G.at(depth), |error, signals| {
             math::softmax_error(&signals.view(Signal::A.at(depth)), labels, error)
         })
+    }
+
+    /// `a_l = W_l h_{l-1} (+ b_l)`.
+    fn feed(&self, signals: &mut Signals, layer: usize) {
+        let (w, bias) = (self.tensors.at(W, layer), self.tensors.get(BIAS, layer));
+        signals.with(Signal::A.at(layer), |mut a, signals| {
+            if let Some(bias) = &bias {
+                a.rows_mut().into_iter().for_each(|mut row| row.assign(&bias.column(0)));
+            }
+            let keep = if bias.is_some() { 1.0 } else { 0.0 };
+            linalg::product(1.0, &signals.view(Signal::H.at(layer - 1)), &w.t(), keep, a);
+        });
     }
 
     /// The rule's own signals, after [`Network::forward`].

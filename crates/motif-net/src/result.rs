@@ -58,6 +58,16 @@ impl ResultHash {
         Self(*blake3::hash(b"motif-net result 1").as_bytes())
     }
 
+    /// The chain as it stands.
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A chain taken up where [`ResultHash::bytes`] left it.
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn add(&mut self, point: &Point) {
         let mut hasher = self.link("point");
         hasher.update(&point.step.to_le_bytes());

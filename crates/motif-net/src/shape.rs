@@ -10,6 +10,8 @@ pub(crate) struct Shape {
     upstream: Vec<usize>,
     /// `m_0 … m_L` with `m_L = n_L`; `m_0` is not used.
     downstream: Vec<usize>,
+    /// Whether the upstream units have biases.
+    biases: bool,
 }
 
 impl Shape {
@@ -21,7 +23,7 @@ impl Shape {
             upstream.iter().map(|&width| ((config.ratio * width as f64).round() as usize).max(1)).collect();
         upstream.push(classes);
         downstream.push(classes);
-        Self { upstream, downstream }
+        Self { upstream, downstream, biases: config.biases }
     }
 
     /// `L`.
@@ -44,10 +46,12 @@ impl Shape {
         match at.signal {
             Signal::A | Signal::H | Signal::G => self.upstream(at.layer),
             Signal::ABar | Signal::HBar | Signal::U => self.downstream(at.layer),
+            Signal::One => 1,
         }
     }
 
-    /// The signals a network with these at its hidden layers keeps: input, logits, error; `a`, `h` and `hidden`.
+    /// The signals a network with these at its hidden layers keeps: input, logits, error; `a`, `h` and `hidden`;
+    /// the biases' source.
     pub(crate) fn signals(&self, hidden: &[Signal]) -> Vec<At> {
         let depth = self.depth();
         let inner = (1..depth).flat_map(|layer| {
@@ -56,7 +60,9 @@ impl Shape {
                 .chain(hidden.iter().copied())
                 .map(move |signal| signal.at(layer))
         });
-        [Signal::H.at(0), Signal::A.at(depth), Signal::G.at(depth)].into_iter().chain(inner).collect()
+        let one = self.biases.then_some(Signal::One.at(0));
+        let ends = [Signal::H.at(0), Signal::A.at(depth), Signal::G.at(depth)];
+        ends.into_iter().chain(inner).chain(one).collect()
     }
 
     /// Numbers per example of [`Shape::signals`].

@@ -23,10 +23,12 @@ pub(crate) enum Signal {
     U,
     /// `g_l`, what the downstream pathway delivers to `h_l`, `l = 1…L`; `g_L = e`.
     G,
+    /// Always 1, the source of the biases; one unit at layer 0.
+    One,
 }
 
 /// Number of kinds of [`Signal`].
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 impl Signal {
     /// The signal at one layer.
@@ -74,7 +76,8 @@ impl Signals {
             let width = shape.width(at);
             let slot = signals.slot(at);
             if signals.buffers[slot].is_empty() {
-                signals.buffers[slot] = Array2::zeros((capacity, width));
+                let value = if at.signal == Signal::One { 1.0 } else { 0.0 };
+                signals.buffers[slot] = Array2::from_elem((capacity, width), value);
             }
         }
         signals

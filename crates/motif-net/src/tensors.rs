@@ -7,7 +7,7 @@ use crate::linalg;
 use crate::observe::NamedTensor;
 use crate::random::Stream;
 use crate::shape::Shape;
-use crate::signals::At;
+use crate::signals::{At, Signal};
 
 /// One summand of a tensor's change: `coefficient · ⟨target sourceᵀ⟩`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +58,15 @@ impl TensorSpec {
     }
 }
 
+/// The biases' kind.
+pub(crate) const BIAS: &str = "b";
+
+/// The bias `b_l` (`n_l × 1`, 0 at first) beside `W_l`: each change of `W_l` with a source that is always 1.
+pub(crate) fn bias(w: &TensorSpec) -> TensorSpec {
+    let change = w.change.iter().map(|term| Term { source: Signal::One.at(0), ..*term }).collect();
+    TensorSpec { kind: BIAS, size: (w.size.0, 1), variance: 0.0, change, ..w.clone() }
+}
+
 /// What a rule has at hand when it declares its tensors.
 pub(crate) struct Design<'a> {
     pub(crate) config: &'a TrialConfig,
@@ -94,6 +103,16 @@ impl Design<'_> {
             decay: of(&self.config.decay),
             change: Vec::new(),
         }
+    }
+
+    /// Feedback `W̄_l` from layer `from` straight to `h_l`, `n_l × n_from`, not learning yet.
+    ///
+    /// Its variance is that of `W` leaving layer `l`, so that the drive starts at backpropagation's scale; its rate
+    /// and decay are those of `W`.
+    pub(crate) fn feedback(&self, layer: usize, from: usize) -> TensorSpec {
+        let size = (self.shape.upstream(layer), self.shape.upstream(from));
+        let forward = self.synapse(Synapse::W, layer + 1);
+        TensorSpec { kind: Synapse::WBar.name(), layer, size, ..forward }
     }
 }
 
@@ -134,7 +153,9 @@ impl Tensors {
         assert!(place.is_none(), "tensor {name} is declared twice");
         *place = Some(self.list.len());
         let mut values = vec![0.0; spec.size.0 * spec.size.1];
-        Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
+        if spec.variance > 0.0 {
+            Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
+        }
         let value = Array2::from_shape_vec(spec.size, values).expect("as many values as the size says");
         self.list.push(Tensor { name, spec, value });
     }
@@ -149,9 +170,17 @@ impl Tensors {
 
     /// The tensor of a kind at a layer, if the rule declared it.
     pub(crate) fn get(&self, kind: &str, layer: usize) -> Option<ArrayView2<'_, f32>> {
+        self.place(kind, layer).map(|place| self.list[place].value.view())
+    }
+
+    fn place(&self, kind: &str, layer: usize) -> Option<usize> {
         let (_, layers) = self.index.iter().find(|(name, _)| *name == kind)?;
-        let place = layers.get(layer).copied().flatten()?;
-        Some(self.list[place].value.view())
+        layers.get(layer).copied().flatten()
+    }
+
+    /// The standard deviation with which a tensor was drawn, if the rule declared it.
+    pub(crate) fn initial_deviation(&self, kind: &str, layer: usize) -> Option<f32> {
+        self.place(kind, layer).map(|place| self.list[place].spec.variance.sqrt() as f32)
     }
 
     /// The tensor of a kind at a layer.
@@ -160,6 +189,17 @@ impl Tensors {
     /// If the rule did not declare it.
     pub(crate) fn at(&self, kind: &str, layer: usize) -> ArrayView2<'_, f32> {
         self.get(kind, layer).unwrap_or_else(|| panic!("the rule declares no tensor {kind}.{layer}"))
+    }
+
+    /// Lends one tensor to `write` for writing, with the others for reading; it reads as empty meanwhile.
+    ///
+    /// # Panics
+    /// If the rule did not declare it.
+    pub(crate) fn rewrite(&mut self, kind: &str, layer: usize, write: impl FnOnce(&mut Array2<f32>, &Self)) {
+        let place = self.place(kind, layer).expect("the rule declares what it rewrites");
+        let mut value = std::mem::take(&mut self.list[place].value);
+        write(&mut value, self);
+        self.list[place].value = value;
     }
 
     /// Whether every Frobenius norm is a number up to `bound`.

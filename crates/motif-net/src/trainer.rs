@@ -1,5 +1,8 @@
 //! The training loop: one trial on one thread, every reduction in a fixed order.
 
+mod resume;
+
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use thiserror::Error;
@@ -16,6 +19,8 @@ use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
 use crate::update::Updater;
 use crate::validate::{MAX_TRIAL_BYTES, Violation};
+
+pub use resume::ResumeError;
 
 /// The weights' norms are held against the divergence bound this often, and at each epoch's end.
 const NORM_CHECK_STEPS: u64 = 50;
@@ -68,13 +73,7 @@ pub fn train(
     task: &Task<'_>,
     observer: &mut dyn Observer,
 ) -> Result<TrialResult, TrainError> {
-    let mut trainer = Trainer::new(config, seed, task)?;
-    trainer.start(observer);
-    loop {
-        if let Some(outcome) = trainer.step(observer) {
-            return Ok(trainer.finish(outcome, observer));
-        }
-    }
+    Ok(Trainer::new(config, seed, task)?.run(observer))
 }
 
 /// Minibatches of a trial on a task with `train_examples` training examples: `epochs · ⌈n / batch⌉`.
@@ -120,6 +119,12 @@ pub struct Trainer<'a> {
     running: Score,
     hash: ResultHash,
     metrics: BTreeMap<String, f64>,
+    /// Whether the state before training was shown.
+    started: bool,
+    /// The step in which the trial diverged.
+    diverged_at: Option<u64>,
+    /// Of the task, once it was needed.
+    task_hash: OnceCell<[u8; 32]>,
 }
 
 impl<'a> Trainer<'a> {
@@ -139,7 +144,7 @@ impl<'a> Trainer<'a> {
         let steps_per_epoch = train_rows.len().div_ceil(config.batch_size) as u64;
         Ok(Self {
             normalization: Normalization::measure(&task.train, &train_rows),
-            updater: Updater::new(&network.tensors, &signals, batch, config.clip_norm),
+            updater: Updater::new(&network.tensors, &signals, batch, config),
             wide: network.signals(if diagnosed { hidden } else { &[] }, PROBE_EXAMPLES),
             wide_labels: vec![0; PROBE_EXAMPLES],
             probe: diagnosed.then(|| Probe::new(&network, &train_rows, seed)),
@@ -151,6 +156,9 @@ impl<'a> Trainer<'a> {
             running: Score::default(),
             hash: ResultHash::new(),
             metrics: BTreeMap::new(),
+            started: false,
+            diverged_at: None,
+            task_hash: OnceCell::new(),
             config: config.clone(),
             seed,
             task: *task,
@@ -185,14 +193,31 @@ impl<'a> Trainer<'a> {
             + probe
     }
 
-    /// Shows the observer the state before training: the point and the snapshot of step 0.
+    /// Trains until the trial ends, from wherever it stands.
+    pub fn run(mut self, observer: &mut dyn Observer) -> TrialResult {
+        self.start(observer);
+        loop {
+            if let Some(outcome) = self.step(observer) {
+                return self.finish(outcome, observer);
+            }
+        }
+    }
+
+    /// Shows the observer the state before training, the point and the snapshot of step 0, unless that was done.
     pub fn start(&mut self, observer: &mut dyn Observer) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
         self.log_point(observer);
         self.offer_snapshot(observer);
     }
 
-    /// Learns one minibatch. Returns how the trial ended, if it did.
+    /// Learns one minibatch. Returns how the trial ended, if it did; a trial that diverged stays so, one that was
+    /// stopped can go on.
     pub fn step(&mut self, observer: &mut dyn Observer) -> Option<Outcome> {
+        if let Some(step) = self.diverged_at {
+            return Some(Outcome::Diverged { step });
+        }
         if self.steps == self.total_steps {
             return Some(Outcome::Succeeded);
         }
@@ -214,6 +239,7 @@ impl<'a> Trainer<'a> {
         }
         let factor = schedule_factor(self.config.schedule, step, self.total_steps);
         self.updater.apply(&mut self.network.tensors, &self.signals, factor);
+        self.network.rule.derive(&mut self.network.tensors);
         self.steps += 1;
         self.offer_snapshot(observer);
         let ends_epoch = self.ends_epoch();
@@ -245,9 +271,7 @@ impl<'a> Trainer<'a> {
     fn gather_batch(&mut self, observer: &mut dyn Observer) {
         let place = (self.steps % self.steps_per_epoch) as usize;
         if place == 0 {
-            let epoch = self.steps / self.steps_per_epoch;
-            self.order.copy_from_slice(&self.train_rows);
-            Stream::new(self.seed, &format!("order.{epoch}")).shuffle(&mut self.order);
+            self.shuffle();
             self.running = Score::default();
         }
         let start = place * self.config.batch_size;
@@ -257,6 +281,13 @@ impl<'a> Trainer<'a> {
         let input = Signal::H.at(0);
         self.normalization.gather(&self.task.train, rows, self.signals.view_mut(input), labels);
         observer.batch(self.steps, self.signals.view(input), labels);
+    }
+
+    /// Brings the training examples into the order of this epoch.
+    fn shuffle(&mut self) {
+        let epoch = self.steps / self.steps_per_epoch;
+        self.order.copy_from_slice(&self.train_rows);
+        Stream::new(self.seed, &format!("order.{epoch}")).shuffle(&mut self.order);
     }
 
     fn ends_epoch(&self) -> bool {
@@ -307,6 +338,7 @@ impl<'a> Trainer<'a> {
         point.log("train_accuracy", self.running.accuracy());
         diagnose::log_norms(&self.network, &mut point);
         self.publish(&point, observer);
+        self.diverged_at = Some(step);
         Outcome::Diverged { step }
     }
 

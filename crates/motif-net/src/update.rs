@@ -1,11 +1,13 @@
-//! The step from signals to new weights: `X ← (1 − ηγ) X + η · scale · ΔX`, `scale = min(1, c / ‖ΔX‖)`.
+//! The step from signals to new weights: `X ← (1 − ηγ) X + η · scale · ΔX`, `scale = min(1, c / ‖ΔX‖)`; with
+//! momentum `M ← μ M + scale · ΔX − γ X`, `X ← X + η M`.
 //!
 //! A tensor that changes by one product needs no `ΔX` of its own: its norm follows from the signals' Gram
 //! matrices, `‖TᵀS‖² = Σ (TTᵀ) ∘ (SSᵀ)` over the batch, and the update is folded into the product's factors.
 //! Where the batch is too large for that to pay, or the change is a sum, `ΔX` is written out.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Zip, s};
 
+use crate::config::TrialConfig;
 use crate::linalg;
 use crate::signals::Signals;
 use crate::tensors::{TensorSpec, Tensors, Term};
@@ -31,13 +33,17 @@ pub(crate) struct Updater {
     norms: Vec<f64>,
     /// By the signals' slot: the Gram matrix, batch × batch, and whether it is this step's.
     grams: Vec<(Array2<f32>, bool)>,
+    /// In the order of the tensors, `M`; 0 × 0 without momentum.
+    velocities: Vec<Array2<f32>>,
     /// `c`; 0 turns the clip off.
     clip_norm: f64,
+    /// `μ`.
+    momentum: f64,
 }
 
 impl Updater {
     /// Plans the updates of `tensors` for batches of up to `batch` rows.
-    pub(crate) fn new(tensors: &Tensors, signals: &Signals, batch: usize, clip_norm: f64) -> Self {
+    pub(crate) fn new(tensors: &Tensors, signals: &Signals, batch: usize, config: &TrialConfig) -> Self {
         let mut grams = vec![(Array2::zeros((0, 0)), false); signals.slots()];
         let plans = tensors.iter().map(|tensor| plan(&tensor.spec, batch)).collect::<Vec<_>>();
         for plan in &plans {
@@ -47,7 +53,18 @@ impl Updater {
                 }
             }
         }
-        Self { norms: vec![0.0; plans.len()], plans, grams, clip_norm }
+        let velocities = tensors.iter().map(|tensor| {
+            let moves = config.momentum > 0.0 && learns(&tensor.spec);
+            Array2::zeros(if moves { tensor.spec.size } else { (0, 0) })
+        });
+        Self {
+            norms: vec![0.0; plans.len()],
+            velocities: velocities.collect(),
+            plans,
+            grams,
+            clip_norm: config.clip_norm,
+            momentum: config.momentum,
+        }
     }
 
     /// Computes every `‖ΔX‖`; no weight changes yet. Returns whether all are finite.
@@ -70,25 +87,60 @@ impl Updater {
     }
 
     /// Applies what [`Updater::measure`] computed, with every rate multiplied by `factor`.
-    pub(crate) fn apply(&self, tensors: &mut Tensors, signals: &Signals, factor: f64) {
-        for ((plan, &norm), tensor) in self.plans.iter().zip(&self.norms).zip(tensors.iter_mut()) {
+    pub(crate) fn apply(&mut self, tensors: &mut Tensors, signals: &Signals, factor: f64) {
+        let momentum = self.momentum as f32;
+        let own = self.plans.iter().zip(&self.norms).zip(&mut self.velocities);
+        for (((plan, &norm), velocity), tensor) in own.zip(tensors.iter_mut()) {
             let rate = tensor.spec.rate * factor;
             let clipped = self.clip_norm > 0.0 && norm > self.clip_norm;
-            let step = if clipped { rate * (self.clip_norm / norm) } else { rate };
+            let scale = if clipped { self.clip_norm / norm } else { 1.0 };
+            let step = rate * scale;
             let keep = (1.0 - rate * tensor.spec.decay) as f32;
+            let value = &mut tensor.value;
             match plan {
                 Plan::Frozen => {}
+                Plan::Folded(term) if !velocity.is_empty() => {
+                    let alpha = scale * term.coefficient / signals.rows() as f64;
+                    let (target, source) = (signals.view(term.target), signals.view(term.source));
+                    linalg::product(alpha as f32, &target.t(), &source, momentum, velocity.view_mut());
+                    let (decay, rate) = (tensor.spec.decay as f32, rate as f32);
+                    Zip::from(value).and(velocity).for_each(|x, m| {
+                        *m -= decay * *x;
+                        *x += rate * *m;
+                    });
+                }
+                Plan::Written(delta, _) if !velocity.is_empty() => {
+                    let (scale, decay, rate) = (scale as f32, tensor.spec.decay as f32, rate as f32);
+                    Zip::from(value).and(velocity).and(delta).for_each(|x, m, &change| {
+                        *m = momentum * *m + scale * change - decay * *x;
+                        *x += rate * *m;
+                    });
+                }
                 Plan::Folded(term) => {
                     let alpha = step * term.coefficient / signals.rows() as f64;
                     let (target, source) = (signals.view(term.target), signals.view(term.source));
-                    linalg::product(alpha as f32, &target.t(), &source, keep, tensor.value.view_mut());
+                    linalg::product(alpha as f32, &target.t(), &source, keep, value.view_mut());
                 }
                 Plan::Written(delta, _) => {
                     let alpha = step as f32;
-                    tensor.value.zip_mut_with(delta, |x, &change| *x = keep * *x + alpha * change);
+                    value.zip_mut_with(delta, |x, &change| *x = keep * *x + alpha * change);
                 }
             }
         }
+    }
+
+    /// `M` of every tensor, in their order; empty without momentum.
+    pub(crate) fn velocities(&self) -> &[Array2<f32>] {
+        &self.velocities
+    }
+
+    pub(crate) fn velocities_mut(&mut self) -> &mut [Array2<f32>] {
+        &mut self.velocities
+    }
+
+    /// How many numbers the velocities are.
+    pub(crate) fn velocity_numbers(&self) -> usize {
+        self.velocities.iter().map(Array2::len).sum()
     }
 
     /// Bytes held.
@@ -98,25 +150,32 @@ impl Updater {
             Plan::Written(delta, _) => delta.len(),
             Plan::Frozen | Plan::Folded(_) => 0,
         });
-        grams.chain(written).map(|numbers| 4 * numbers as u64).sum()
+        let velocities = self.velocities.iter().map(Array2::len);
+        grams.chain(written).chain(velocities).map(|numbers| 4 * numbers as u64).sum()
     }
 }
 
 /// Bytes the update of a tensor needs at most, its Gram matrices counted as if no other shared them.
-pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize) -> u64 {
+pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize, momentum: f64) -> u64 {
     let (rows, columns) = (spec.size.0 as u64, spec.size.1 as u64);
     let numbers = if folds(spec, batch) { 2 * (batch * batch) as u64 } else { rows * columns };
-    4 * numbers
+    let velocity = if momentum > 0.0 && learns(spec) { rows * columns } else { 0 };
+    4 * (numbers + velocity)
 }
 
 fn plan(spec: &TensorSpec, batch: usize) -> Plan {
-    if spec.rate == 0.0 || spec.change.is_empty() {
+    if !learns(spec) {
         return Plan::Frozen;
     }
     match spec.change.as_slice() {
         [term] if folds(spec, batch) => Plan::Folded(*term),
         terms => Plan::Written(Array2::zeros(spec.size), terms.to_vec()),
     }
+}
+
+/// Whether a tensor ever changes by itself.
+fn learns(spec: &TensorSpec) -> bool {
+    spec.rate != 0.0 && !spec.change.is_empty()
 }
 
 /// Whether Gram matrices cost less than `ΔX` written out.
@@ -156,7 +215,7 @@ fn write_sum(delta: &mut Array2<f32>, signals: &Signals, terms: &[Term], mean: f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Activation, DownstreamActivation, TrialConfig};
+    use crate::config::{Activation, DownstreamActivation};
     use crate::random::Stream;
     use crate::shape::Shape;
     use crate::signals::Signal::{A, G, H};
@@ -188,7 +247,8 @@ mod tests {
     fn updated(plan: Plan, clip_norm: f64) -> (f64, Array2<f32>) {
         let signals = signals();
         let mut tensors = tensors(vec![outer(G.at(1), H.at(0))]);
-        let mut updater = Updater::new(&tensors, &signals, ROWS + 2, clip_norm);
+        let config = TrialConfig { clip_norm, ..TrialConfig::default() };
+        let mut updater = Updater::new(&tensors, &signals, ROWS + 2, &config);
         updater.plans = vec![plan];
         for at in [G.at(1), H.at(0), A.at(1)] {
             updater.grams[signals.slot(at)].0 = Array2::zeros((ROWS + 2, ROWS + 2));
@@ -235,7 +295,7 @@ mod tests {
             let mut signals = signals();
             signals.set_rows(1);
             let tensors = tensors(vec![outer(G.at(1), H.at(0))]);
-            let mut updater = Updater::new(&tensors, &signals, batch, 0.5);
+            let mut updater = Updater::new(&tensors, &signals, batch, &TrialConfig::default());
             assert!(updater.measure(&signals));
             signals.view_mut(G.at(1))[[0, 3]] = f32::NAN;
             assert!(!updater.measure(&signals), "batch {batch}");

@@ -115,6 +115,9 @@ impl TrialConfig {
         found.rate("init_scale_v", self.init_scale_v);
         found.per_synapse("rates", &self.rates);
         found.per_synapse("decay", &self.decay);
+        if !(0.0..1.0).contains(&self.momentum) {
+            found.push("momentum", self.momentum, "a number from 0 to below 1");
+        }
         if !(self.divergence_bound > 0.0 && self.divergence_bound <= MAX_DIVERGENCE_BOUND) {
             let expected = format!("a number above 0, at most {MAX_DIVERGENCE_BOUND:e}");
             found.push("divergence_bound", self.divergence_bound, expected);
@@ -135,7 +138,7 @@ impl TrialConfig {
         let batch = self.batch_size.min(MAX_BATCH_EXAMPLES);
         let tensors = network::declare(self, &shape).iter().fold(0_u64, |sum, spec| {
             let weights = (spec.size.0 as u64).saturating_mul(spec.size.1 as u64);
-            let update = update::plan_bytes(spec, batch);
+            let update = update::plan_bytes(spec, batch, self.momentum);
             sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
         });
         let hidden = rules::rule(self.rule).signals();

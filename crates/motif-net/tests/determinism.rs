@@ -73,6 +73,10 @@ fn matched_arms_share_initial_w_and_the_order() {
     let arms = [
         TrialConfig { rule: RuleName::Bp, ..base.clone() },
         TrialConfig { rule: RuleName::LastLayer, ..base.clone() },
+        TrialConfig { rule: RuleName::Fa, ..base.clone() },
+        TrialConfig { rule: RuleName::Dfa, ..base.clone() },
+        TrialConfig { rule: RuleName::Kp, ..base.clone() },
+        TrialConfig { rule: RuleName::SignSymmetry, ..base.clone() },
         TrialConfig { ratio: 3.5, init_scale_v: 0.2, ..base.clone() },
         TrialConfig { plastic: vec![], hebbian_partner: HebbianPartner::Pre, ..base.clone() },
         TrialConfig { rates: PerSynapse { w: 0.0, w_bar: 0.1, v: 0.2, v_bar: 0.3 }, ..base.clone() },

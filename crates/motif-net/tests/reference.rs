@@ -18,8 +18,9 @@ fn follow(config: &TrialConfig) {
     assert_eq!(recorder.batches.len() as u64, result.total_steps);
     let mut reference = naive::weights(&recorder.snapshots[&0]);
     let initial = reference.clone();
+    let mut velocities = naive::Weights::new();
     for (t, batch) in recorder.batches.iter().enumerate() {
-        naive::step(config, &mut reference, batch, t, recorder.batches.len());
+        naive::step(config, &mut reference, &mut velocities, batch, t, recorder.batches.len());
     }
     let last = naive::weights(&recorder.last);
     assert_eq!(last.keys().collect::<Vec<_>>(), reference.keys().collect::<Vec<_>>());
@@ -70,13 +71,81 @@ fn sal_follows_every_downstream_activation_partner_and_subset() {
 
 #[test]
 fn every_rule_follows_every_activation_schedule_and_clip() {
-    for rule in [RuleName::Sal, RuleName::Bp, RuleName::Linear, RuleName::LastLayer] {
+    for rule in RuleName::ALL {
         for activation in [Activation::Relu, Activation::Tanh, Activation::Linear] {
             for (schedule, clip_norm) in [(Schedule::Cosine, 0.1), (Schedule::Constant, 0.0)] {
                 let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
                 follow(&TrialConfig { rule, activation, schedule, clip_norm, rates, ..base() });
             }
         }
+    }
+}
+
+#[test]
+fn every_rule_follows_with_momentum_and_biases() {
+    for rule in RuleName::ALL {
+        let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
+        for (momentum, biases) in [(0.9, false), (0.0, true), (0.5, true)] {
+            for (clip_norm, batch_size, hidden) in [(0.1, 16, [11, 7, 8]), (0.3, 3, [40, 30, 20])] {
+                let hidden = hidden.to_vec();
+                let config = TrialConfig { rule, rates, momentum, biases, clip_norm, hidden, ..base() };
+                follow(&TrialConfig { batch_size, epochs: 2, ..config });
+            }
+        }
+    }
+}
+
+#[test]
+fn feedback_has_its_shape_and_scale() {
+    for (rule, from) in [
+        (RuleName::Fa, [90, 4]),
+        (RuleName::Dfa, [4, 4]),
+        (RuleName::Kp, [90, 4]),
+        (RuleName::SignSymmetry, [90, 4]),
+    ] {
+        let toy = Toy::new(37, 10, 9, 4);
+        let config = TrialConfig { rule, epochs: 1, ..small(&[110, 90]) };
+        let mut recorder = Recorder::default();
+        train(&config, 7, &toy.task(), &mut recorder).unwrap();
+        let weights = naive::weights(&recorder.snapshots[&0]);
+        for (l, width) in [(1, 110), (2, 90)] {
+            let feedback = &weights[&format!("w_bar.{l}")];
+            assert_eq!((feedback.len(), feedback[0].len()), (width, from[l - 1]), "{rule:?}");
+            let variance = naive::inner(feedback, feedback) / (width * from[l - 1]) as f64;
+            assert!((variance * width as f64 / 2.0 - 1.0).abs() < 0.2, "{rule:?} {l}: {variance}");
+            let exact = naive::sign_feedback(&config, &weights, l);
+            let error = naive::norm(&naive::minus(feedback, &exact));
+            assert_eq!(error < 1e-6 * naive::norm(&exact), rule == RuleName::SignSymmetry, "{rule:?} {l}");
+        }
+    }
+}
+
+#[test]
+fn kolen_pollack_feedback_approaches_the_transpose_at_the_rate_of_the_decay() {
+    let toy = Toy::new(64, 10, 9, 4);
+    let config = TrialConfig {
+        rule: RuleName::Kp,
+        schedule: Schedule::Constant,
+        clip_norm: 0.0,
+        epochs: 25,
+        rates: PerSynapse { w: 0.1, w_bar: 0.0, v: 0.0, v_bar: 0.0 },
+        decay: PerSynapse { w: 0.1, w_bar: 0.0, v: 0.0, v_bar: 0.0 },
+        ..small(&[11, 7])
+    };
+    let mut recorder = Recorder::default();
+    let result = train(&config, 7, &toy.task(), &mut recorder).unwrap();
+    assert_eq!(result.steps, 100);
+    let apart = |step: u64, l: usize| {
+        let weights = naive::weights(&recorder.snapshots[&step]);
+        let exact = naive::transpose(&weights[&format!("w.{}", l + 1)]);
+        naive::norm(&naive::minus(&weights[&format!("w_bar.{l}")], &exact))
+    };
+    for l in 1..=2 {
+        let shrunk = apart(100, l) / apart(0, l);
+        assert!((shrunk / 0.99_f64.powi(100) - 1.0).abs() < 1e-3, "layer {l}: {shrunk}");
+        let name = format!("cos_w.{l}");
+        let (first, last) = (&recorder.points[0], recorder.points.last().unwrap());
+        assert!(last.get(&name).unwrap() > first.get(&name).unwrap() + 0.3, "{name}");
     }
 }
 

@@ -42,6 +42,8 @@ fn each_broken_field_is_named() {
         ("rates.v", TrialConfig { rates: rates(-0.1), ..base() }),
         ("rates.v", TrialConfig { rates: rates(1e3), ..base() }),
         ("decay.v", TrialConfig { decay: rates(f64::NAN), ..base() }),
+        ("momentum", TrialConfig { momentum: 1.0, ..base() }),
+        ("momentum", TrialConfig { momentum: f64::NAN, ..base() }),
         ("divergence_bound", TrialConfig { divergence_bound: 0.0, ..base() }),
         ("divergence_bound", TrialConfig { divergence_bound: f64::INFINITY, ..base() }),
         ("diagnostics.every_steps", TrialConfig { diagnostics: every(0), ..base() }),
@@ -80,9 +82,11 @@ fn a_trial_beyond_memory_is_refused_before_it_allocates() {
 #[test]
 fn memory_is_foreseen() {
     let toy = Toy::new(600, 50, 300, 10);
-    for rule in [RuleName::Sal, RuleName::Bp, RuleName::LastLayer] {
+    for rule in RuleName::ALL {
         for (batch_size, ratio) in [(1, 2.0), (64, 8.0), (600, 2.0)] {
-            let config = TrialConfig { rule, batch_size, ratio, epochs: 1, ..small(&[300, 300]) };
+            let (momentum, biases) = (ratio / 10.0, batch_size > 1);
+            let small = small(&[300, 300]);
+            let config = TrialConfig { rule, batch_size, ratio, momentum, biases, epochs: 1, ..small };
             let task = toy.task();
             let held = Trainer::new(&config, 0, &task).unwrap().buffer_bytes();
             let foreseen = config.memory_bytes(300, 10);

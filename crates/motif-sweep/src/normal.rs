@@ -20,7 +20,8 @@ pub(crate) fn sorted(mut config: TrialConfig) -> TrialConfig {
 fn normal(config: &TrialConfig) -> TrialConfig {
     let defaults = TrialConfig::default();
     let mut normal = sorted(config.clone());
-    if matches!(config.rule, RuleName::Bp | RuleName::Linear | RuleName::LastLayer) {
+    if config.rule != RuleName::Sal {
+        // The feedback of `fa`, `dfa`, `kp` and `sign_symmetry` has its shape, rate and decay from `W`.
         normal.ratio = defaults.ratio;
         normal.downstream_activation = defaults.downstream_activation;
         normal.plastic = defaults.plastic;

@@ -4,14 +4,18 @@
 //! rest (initial values, clip, decay, schedule, divergence, metrics) and knows no rule by name.
 
 mod bp;
+mod dfa;
+mod fa;
+mod kp;
 mod last_layer;
 mod linear;
 mod sal;
+mod sign_symmetry;
 
 use crate::config::{Activation, RuleName, TrialConfig};
 use crate::network::Pass;
 use crate::signals::Signal;
-use crate::tensors::{Design, TensorSpec};
+use crate::tensors::{Design, TensorSpec, Tensors};
 
 /// A learning rule.
 pub(crate) trait Rule: Sync {
@@ -28,6 +32,9 @@ pub(crate) trait Rule: Sync {
 
     /// Fills the rule's signals, given `a`, `h` and `e`.
     fn drive(&self, pass: &mut Pass<'_>);
+
+    /// Recomputes the tensors that are functions of others; called on the initial values and after each step.
+    fn derive(&self, _tensors: &mut Tensors) {}
 }
 
 /// The list.
@@ -37,5 +44,9 @@ pub(crate) fn rule(name: RuleName) -> &'static dyn Rule {
         RuleName::Bp => &bp::Bp,
         RuleName::Linear => &linear::Linear,
         RuleName::LastLayer => &last_layer::LastLayer,
+        RuleName::Fa => &fa::Fa,
+        RuleName::Dfa => &dfa::Dfa,
+        RuleName::Kp => &kp::Kp,
+        RuleName::SignSymmetry => &sign_symmetry::SignSymmetry,
     }
 }

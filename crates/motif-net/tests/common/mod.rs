@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod naive;
+pub(crate) mod random;
 
 use std::collections::BTreeMap;
 

@@ -107,6 +107,11 @@ pub(crate) fn activity(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &
     act.h[0] = x.clone();
     for l in 1..=depth {
         act.a[l] = times(&act.h[l - 1], &transpose(tensor("w", l)));
+        if config.biases {
+            for row in &mut act.a[l] {
+                row.iter_mut().zip(tensor("b", l)).for_each(|(a, bias)| *a += bias[0]);
+            }
+        }
         act.h[l] = each(&act.a[l], |a| phi(config, a).0);
     }
     let mut e = act.a[depth].clone();
@@ -124,6 +129,17 @@ pub(crate) fn activity(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &
         let slope = each(&act.a[l], |a| phi(config, a).1);
         act.g_bp[l] = both(&times(&act.g_bp[l + 1], tensor("w", l + 1)), &slope, |g, s| g * s);
         act.g[l] = act.g_bp[l].clone();
+        match config.rule {
+            RuleName::Fa | RuleName::Kp | RuleName::SignSymmetry => {
+                let drive = times(&act.g[l + 1], &transpose(tensor("w_bar", l)));
+                act.g[l] = both(&drive, &slope, |g, s| g * s);
+            }
+            RuleName::Dfa => {
+                let drive = times(&act.g[depth], &transpose(tensor("w_bar", l)));
+                act.g[l] = both(&drive, &slope, |g, s| g * s);
+            }
+            _ => {}
+        }
         if config.rule == RuleName::Sal {
             act.u[l] = times(&act.h[l], &transpose(tensor("v", l)));
             act.a_bar[l] = times(&act.h_bar[l + 1], &transpose(tensor("w_bar", l)));
@@ -154,6 +170,12 @@ pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[
     for l in 1..=depth {
         if l == depth || (plastic(Synapse::W) && config.rule != RuleName::LastLayer) {
             changes.insert(format!("w.{l}"), mean_outer(&act.g[l], &act.h[l - 1]));
+            if config.biases {
+                changes.insert(format!("b.{l}"), mean_outer(&act.g[l], &vec![vec![1.0]; y.len()]));
+            }
+        }
+        if config.rule == RuleName::Kp && l < depth {
+            changes.insert(format!("w_bar.{l}"), mean_outer(&act.h[l], &act.g[l + 1]));
         }
         if !sal || l == depth {
             continue;
@@ -172,10 +194,18 @@ pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[
     changes
 }
 
+/// `W̄_l = s_l sign(W_{l+1})ᵀ`, with the deviation `s_l` of the initial `W_{l+1}`.
+pub(crate) fn sign_feedback(config: &TrialConfig, weights: &Weights, l: usize) -> Matrix {
+    let spread = if config.activation == Activation::Relu { 2.0 } else { 1.0 };
+    let magnitude = f64::from((spread / config.hidden[l - 1] as f64).sqrt() as f32);
+    each(&transpose(&weights[&format!("w.{}", l + 1)]), |w| magnitude * w.signum())
+}
+
 /// One step; `t` of `total` from 0.
 pub(crate) fn step(
     config: &TrialConfig,
     weights: &mut Weights,
+    velocities: &mut Weights,
     batch: &(Array2<f32>, Vec<u16>),
     t: usize,
     total: usize,
@@ -188,7 +218,9 @@ pub(crate) fn step(
     for (name, change) in changes {
         let (kind, _) = name.split_once('.').expect("a kind and a layer");
         let pick = |values: &motif_net::config::PerSynapse| match kind {
-            "w" => values.w,
+            // Kolen–Pollack's feedback learns and decays as `W` does.
+            "w_bar" if config.rule == RuleName::Kp => values.w,
+            "w" | "b" => values.w,
             "w_bar" => values.w_bar,
             "v" => values.v,
             _ => values.v_bar,
@@ -197,6 +229,15 @@ pub(crate) fn step(
         let size = norm(&change);
         let scale = if config.clip_norm > 0.0 { (config.clip_norm / size).min(1.0) } else { 1.0 };
         let tensor = weights.get_mut(&name).expect("a tensor per change");
-        *tensor = both(tensor, &change, |x, dx| x + rate * (scale * dx - decay * x));
+        let push = both(tensor, &change, |x, dx| scale * dx - decay * x);
+        let velocity = velocities.entry(name).or_insert_with(|| each(&push, |_| 0.0));
+        *velocity = both(velocity, &push, |m, push| config.momentum * m + push);
+        *tensor = both(tensor, velocity, |x, m| x + rate * m);
+    }
+    if config.rule == RuleName::SignSymmetry {
+        for l in 1..=config.hidden.len() {
+            let feedback = sign_feedback(config, weights, l);
+            weights.insert(format!("w_bar.{l}"), feedback);
+        }
     }
 }

@@ -179,7 +179,7 @@ fn an_error_reads_well() {
     let error = only("\nrule = \"sall\"");
     assert_eq!(
         error.to_string(),
-        "line 2, column 1: rule: expected one of \"sal\", \"bp\", \"linear\", \"last_layer\" (found \"sall\"); \
-         did you mean `sal`?"
+        "line 2, column 1: rule: expected one of \"sal\", \"bp\", \"linear\", \"last_layer\", \"fa\", \"dfa\", \"kp\", \
+         \"sign_symmetry\" (found \"sall\"); did you mean `sal`?"
     );
 }

@@ -1,0 +1,60 @@
+//! Random configs: small, mostly sound, some not.
+
+use motif_net::TrialConfig;
+use motif_net::config::{
+    Activation, Diagnostics, DownstreamActivation, HebbianPartner, NamedCadence, PerSynapse, RuleName,
+    Schedule, StepCadence, Synapse,
+};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+fn rates() -> impl Strategy<Value = PerSynapse> {
+    let rate = || prop_oneof![Just(0.0), 0.0..0.5, 0.0..999.0];
+    (rate(), rate(), rate(), rate()).prop_map(|(w, w_bar, v, v_bar)| PerSynapse { w, w_bar, v, v_bar })
+}
+
+fn diagnostics() -> impl Strategy<Value = Diagnostics> {
+    prop_oneof![
+        select(vec![NamedCadence::Off, NamedCadence::Epoch]).prop_map(Diagnostics::Named),
+        (1..9_usize).prop_map(|every_steps| Diagnostics::Steps(StepCadence { every_steps })),
+    ]
+}
+
+prop_compose! {
+    fn circuit()(
+        hidden in prop::collection::vec(1..12_usize, 1..5),
+        rule in select(RuleName::ALL.to_vec()),
+        ratio in 0.01..4.0,
+        activation in select(vec![Activation::Relu, Activation::Tanh, Activation::Linear]),
+        downstream_activation in select(vec![
+            DownstreamActivation::Linear, DownstreamActivation::Tanh, DownstreamActivation::Relu,
+            DownstreamActivation::LeakyRelu, DownstreamActivation::Gated,
+        ]),
+        plastic in subsequence(Synapse::ALL.to_vec(), 0..=4),
+        hebbian_partner in select(vec![HebbianPartner::Post, HebbianPartner::Pre]),
+    ) -> TrialConfig {
+        TrialConfig {
+            hidden, rule, ratio, activation, downstream_activation, plastic, hebbian_partner, ..TrialConfig::default()
+        }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn config()(
+        circuit in circuit(),
+        (train_limit, test_limit) in (prop::option::of(0..30_usize), prop::option::of(1..8_usize)),
+        (epochs, batch_size) in (0..4_usize, 1..40_usize),
+        schedule in select(vec![Schedule::Constant, Schedule::Cosine]),
+        clip_norm in prop_oneof![Just(0.0), 0.0..2.0],
+        init_scale_v in prop_oneof![0.0..2.0, Just(999.0), Just(f64::NAN)],
+        (rates, decay) in (rates(), rates()),
+        (momentum, biases) in (prop_oneof![Just(0.0), 0.0..1.0], any::<bool>()),
+        diagnostics in diagnostics(),
+    ) -> TrialConfig {
+        TrialConfig {
+            momentum, biases,
+            train_limit, test_limit, epochs, batch_size, schedule, clip_norm, init_scale_v, rates, decay, diagnostics,
+            ..circuit
+        }
+    }
+}
