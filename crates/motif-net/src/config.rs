@@ -20,6 +20,12 @@ pub struct TrialConfig {
     pub hidden: Vec<usize>,
     /// The learning rule.
     pub rule: RuleName,
+    /// Under `rule = "custom"`: how the error reaches the hidden layers. Other rules do not read it.
+    #[serde(skip_serializing_if = "Feedback::is_motif")]
+    pub feedback: Feedback,
+    /// Under `rule = "custom"`: what changes each synapse. Other rules do not read it.
+    #[serde(skip_serializing_if = "Updates::is_empty")]
+    pub updates: Updates,
     /// Downstream width over upstream width, `m_l = round(ratio · n_l)` (Fig. 2).
     pub ratio: f64,
     /// Upstream nonlinearity `φ`.
@@ -65,6 +71,8 @@ impl Default for TrialConfig {
             test_limit: None,
             hidden: vec![200, 200, 200],
             rule: RuleName::Sal,
+            feedback: Feedback::Motif,
+            updates: Updates::default(),
             ratio: 2.0,
             activation: Activation::Relu,
             downstream_activation: DownstreamActivation::Linear,
@@ -115,11 +123,13 @@ pub enum RuleName {
     Kp,
     /// Feedback of uniform magnitude with the signs of `W`.
     SignSymmetry,
+    /// The products listed in `updates`, over the circuit that `feedback` names.
+    Custom,
 }
 
 impl RuleName {
-    /// Every rule.
-    pub const ALL: [Self; 8] = [
+    /// Every rule but `custom`.
+    pub const BUILT_IN: [Self; 8] = [
         Self::Sal,
         Self::Bp,
         Self::Linear,
@@ -129,6 +139,118 @@ impl RuleName {
         Self::Kp,
         Self::SignSymmetry,
     ];
+}
+
+/// The circuit of a custom rule: what computes `g_l`, and so which synapses there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feedback {
+    /// As under `sal`: `g_l = φ'(a_l) ⊙ (V̄_l h̄_l)`; all four synapses.
+    #[default]
+    Motif,
+    /// As under `fa` and `kp`: `g_l = φ'(a_l) ⊙ (W̄_l g_{l+1})`; `W` and `W̄_l : n_l × n_{l+1}`.
+    Chained,
+    /// As under `dfa`: `g_l = φ'(a_l) ⊙ (W̄_l e)`; `W` and `W̄_l : n_l × n_L`.
+    Direct,
+    /// As under `bp`: `g_l = φ'(a_l) ⊙ (W_{l+1}ᵀ g_{l+1})`; `W` alone.
+    Transposed,
+}
+
+impl Feedback {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_motif(&self) -> bool {
+        *self == Self::Motif
+    }
+}
+
+/// What changes each synapse under a custom rule; a synapse without terms keeps its initial values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Updates {
+    /// Of `W_l`: target at `l`, source at `l-1`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub w: Vec<UpdateTerm>,
+    /// Of `W̄_l`: target at `l`, source at `l+1`, or at `L` when the feedback is `direct`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub w_bar: Vec<UpdateTerm>,
+    /// Of `V_l`: both at `l`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub v: Vec<UpdateTerm>,
+    /// Of `V̄_l`: both at `l`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub v_bar: Vec<UpdateTerm>,
+}
+
+impl Updates {
+    /// The terms of one synapse.
+    #[must_use]
+    pub fn of(&self, synapse: Synapse) -> &[UpdateTerm] {
+        match synapse {
+            Synapse::W => &self.w,
+            Synapse::WBar => &self.w_bar,
+            Synapse::V => &self.v,
+            Synapse::VBar => &self.v_bar,
+        }
+    }
+
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        Synapse::ALL.into_iter().all(|synapse| self.of(synapse).is_empty())
+    }
+}
+
+/// One summand of a synapse's change: `coefficient · ⟨target sourceᵀ⟩`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTerm {
+    /// Its factor, 1 when absent.
+    #[serde(default = "one")]
+    pub coefficient: f64,
+    /// A signal at the unit the synapse ends on.
+    pub target: LocalSignal,
+    /// A signal at the unit the synapse comes from.
+    pub source: LocalSignal,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// A signal that a synapse can see at one of its ends; a term is left out at layers where its signal does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalSignal {
+    /// `h_l`, at layers 0 (the input) to L-1.
+    H,
+    /// `a_l`, at layers 1 to L.
+    A,
+    /// `h̄_l`, at layers 1 to L, `h̄_L = e`.
+    HBar,
+    /// `ā_l`, at layers 1 to L-1.
+    ABar,
+    /// `u_l`, what the upstream pathway delivers to `h̄_l`, at layers 1 to L-1.
+    U,
+    /// `g_l`, what the feedback delivers to `h_l`, at layers 1 to L, `g_L = e`.
+    G,
+    /// The error `e`, at layer L alone.
+    E,
+}
+
+impl LocalSignal {
+    /// The ASCII name in configs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H => "h",
+            Self::A => "a",
+            Self::HBar => "h_bar",
+            Self::ABar => "a_bar",
+            Self::U => "u",
+            Self::G => "g",
+            Self::E => "e",
+        }
+    }
 }
 
 /// Upstream nonlinearity `φ`.

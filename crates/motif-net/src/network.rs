@@ -24,7 +24,7 @@ pub(crate) struct Network {
 
 /// What the rule of `config` declares for a task of these dimensions.
 pub(crate) fn declare(config: &TrialConfig, shape: &Shape) -> Vec<TensorSpec> {
-    let rule = rules::rule(config.rule);
+    let rule = rules::rule(config);
     let mut specs = rule.tensors(&Design { config, shape, activation: rule.activation(config) });
     if config.biases {
         let biases: Vec<_> = specs.iter().filter(|spec| spec.kind == W).map(tensors::bias).collect();
@@ -37,7 +37,7 @@ impl Network {
     /// The network at its initial values.
     pub(crate) fn new(config: &TrialConfig, seed: u64, features: usize, classes: usize) -> Self {
         let shape = Shape::new(config, features, classes);
-        let rule = rules::rule(config.rule);
+        let rule = rules::rule(config);
         let mut tensors = Tensors::new(declare(config, &shape), shape.depth(), seed);
         rule.derive(&mut tensors);
         Self {

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
-use crate::config::{Diagnostics, PerSynapse, StepCadence, Synapse, TrialConfig};
+use crate::config::{
+    Diagnostics, LocalSignal, PerSynapse, RuleName, StepCadence, Synapse, TrialConfig, UpdateTerm,
+};
 use crate::diagnose;
 use crate::network;
-use crate::rules;
+use crate::rules::{self, custom};
 use crate::shape::Shape;
 use crate::update;
 
@@ -22,6 +24,8 @@ pub const MAX_WIDTH_UNITS: usize = 16_384;
 pub const RATIO: RangeInclusive<f64> = 0.01..=100.0;
 /// Most passes over the training examples.
 pub const MAX_EPOCHS: usize = 100_000;
+/// Most terms in a synapse's change.
+pub const MAX_UPDATE_TERMS: usize = 16;
 /// Largest minibatch.
 pub const MAX_BATCH_EXAMPLES: usize = 65_536;
 /// Learning rates, decays and the initial lateral scale lie below it.
@@ -68,6 +72,7 @@ impl TrialConfig {
         let mut found = Found::default();
         self.check_data(&mut found);
         self.check_network(&mut found);
+        self.check_updates(&mut found);
         self.check_training(&mut found);
         found.0
     }
@@ -101,6 +106,35 @@ impl TrialConfig {
         for (place, synapse) in self.plastic.iter().enumerate().take(2 * Synapse::ALL.len()) {
             if self.plastic[..place].contains(synapse) {
                 found.push(format!("plastic[{place}]"), synapse.name(), "each synapse at most once");
+            }
+        }
+    }
+
+    /// The terms of a custom rule; other rules do not read them.
+    fn check_updates(&self, found: &mut Found) {
+        if self.rule != RuleName::Custom {
+            return;
+        }
+        if self.updates.is_empty() {
+            found.push(
+                "updates",
+                "empty",
+                "at least one term, such as w = [{ target = \"g\", source = \"h\" }]",
+            );
+        }
+        for synapse in Synapse::ALL {
+            let (terms, field) = (self.updates.of(synapse), format!("updates.{}", synapse.name()));
+            if terms.len() > MAX_UPDATE_TERMS {
+                let value = format!("a list of {}", terms.len());
+                found.push(&field, value, format!("at most {MAX_UPDATE_TERMS} terms"));
+            }
+            match custom::ends(self.feedback, synapse) {
+                Some(ends) => found.terms(&field, &terms[..terms.len().min(MAX_UPDATE_TERMS)], ends),
+                None if terms.is_empty() => {}
+                None => {
+                    let value = format!("a list of {}", terms.len());
+                    found.push(field, value, "no terms: this circuit (`feedback`) has no such synapse");
+                }
             }
         }
     }
@@ -141,7 +175,7 @@ impl TrialConfig {
             let update = update::plan_bytes(spec, batch, self.momentum);
             sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
         });
-        let hidden = rules::rule(self.rule).signals();
+        let hidden = rules::rule(self).signals();
         let per_example = 4 * shape.signal_units(hidden);
         let signals = per_example.saturating_mul(batch as u64 + diagnose::PROBE_EXAMPLES as u64);
         let examples = EXAMPLE_BYTES * self.train_limit.unwrap_or(0) as u64;
@@ -171,6 +205,22 @@ impl Found {
     fn rate(&mut self, field: impl Into<String>, value: f64) {
         if !(0.0..RATE_BOUND).contains(&value) {
             self.push(field, value, format!("a number from 0 to below {RATE_BOUND}"));
+        }
+    }
+
+    fn terms(&mut self, field: &str, terms: &[UpdateTerm], ends: (&[LocalSignal], &[LocalSignal])) {
+        for (place, term) in terms.iter().enumerate() {
+            if !(0.0..RATE_BOUND).contains(&term.coefficient.abs()) {
+                let expected = format!("a number between -{RATE_BOUND} and {RATE_BOUND}");
+                self.push(format!("{field}[{place}].coefficient"), term.coefficient, expected);
+            }
+            for (end, signal, fitting) in [("target", term.target, ends.0), ("source", term.source, ends.1)] {
+                if !fitting.contains(&signal) {
+                    let names: Vec<_> = fitting.iter().map(|signal| signal.name()).collect();
+                    let expected = format!("a signal at that end of this synapse: {}", names.join(", "));
+                    self.push(format!("{field}[{place}].{end}"), signal.name(), expected);
+                }
+            }
         }
     }
 

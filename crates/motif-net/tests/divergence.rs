@@ -43,7 +43,7 @@ fn hot(rate: f64) -> TrialConfig {
 
 #[test]
 fn a_huge_rate_diverges_whatever_the_rule() {
-    for rule in RuleName::ALL {
+    for rule in RuleName::BUILT_IN {
         let step = diverged_at(&TrialConfig { rule, divergence_bound: 1e3, ..hot(500.0) });
         assert!(step <= 50, "{rule:?} at {step}");
     }

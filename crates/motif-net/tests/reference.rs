@@ -71,7 +71,7 @@ fn sal_follows_every_downstream_activation_partner_and_subset() {
 
 #[test]
 fn every_rule_follows_every_activation_schedule_and_clip() {
-    for rule in RuleName::ALL {
+    for rule in RuleName::BUILT_IN {
         for activation in [Activation::Relu, Activation::Tanh, Activation::Linear] {
             for (schedule, clip_norm) in [(Schedule::Cosine, 0.1), (Schedule::Constant, 0.0)] {
                 let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
@@ -83,7 +83,7 @@ fn every_rule_follows_every_activation_schedule_and_clip() {
 
 #[test]
 fn every_rule_follows_with_momentum_and_biases() {
-    for rule in RuleName::ALL {
+    for rule in RuleName::BUILT_IN {
         let rates = PerSynapse { w: 0.1, w_bar: 0.05, v: 0.05, v_bar: 0.05 };
         for (momentum, biases) in [(0.9, false), (0.0, true), (0.5, true)] {
             for (clip_norm, batch_size, hidden) in [(0.1, 16, [11, 7, 8]), (0.3, 3, [40, 30, 20])] {

@@ -82,7 +82,7 @@ fn a_trial_beyond_memory_is_refused_before_it_allocates() {
 #[test]
 fn memory_is_foreseen() {
     let toy = Toy::new(600, 50, 300, 10);
-    for rule in RuleName::ALL {
+    for rule in RuleName::BUILT_IN {
         for (batch_size, ratio) in [(1, 2.0), (64, 8.0), (600, 2.0)] {
             let (momentum, biases) = (ratio / 10.0, batch_size > 1);
             let small = small(&[300, 300]);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use motif_net::config::Synapse;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -138,7 +139,9 @@ fn axes(axes: &Map<String, Value>, errors: &mut SpecErrors) {
 
 /// Whether a key goes into a table that the defaults do not show, as `diagnostics.every_steps` does.
 fn reaches_inside(key: &str) -> bool {
+    let synapse = key.strip_prefix("updates.");
     key == "diagnostics.every_steps"
+        || synapse.is_some_and(|name| Synapse::ALL.iter().any(|synapse| synapse.name() == name))
 }
 
 /// Whether `a` sets the whole of something that `b` sets.

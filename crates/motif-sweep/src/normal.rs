@@ -1,6 +1,6 @@
 //! When two configs train the same thing: what a rule does not read does not tell conditions apart.
 
-use motif_net::config::{PerSynapse, RuleName, Synapse, TrialConfig};
+use motif_net::config::{Feedback, PerSynapse, RuleName, Synapse, TrialConfig};
 
 use crate::plan;
 
@@ -20,27 +20,47 @@ pub(crate) fn sorted(mut config: TrialConfig) -> TrialConfig {
 fn normal(config: &TrialConfig) -> TrialConfig {
     let defaults = TrialConfig::default();
     let mut normal = sorted(config.clone());
-    if config.rule != RuleName::Sal {
-        // The feedback of `fa`, `dfa`, `kp` and `sign_symmetry` has its shape, rate and decay from `W`.
+    if !has_motif(config) {
         normal.ratio = defaults.ratio;
         normal.downstream_activation = defaults.downstream_activation;
-        normal.plastic = defaults.plastic;
-        normal.hebbian_partner = defaults.hebbian_partner;
         normal.init_scale_v = defaults.init_scale_v;
-        normal.rates = only_w(config.rates);
-        normal.decay = only_w(config.decay);
+    }
+    if config.rule == RuleName::Custom {
+        normal.hebbian_partner = defaults.hebbian_partner;
+        normal.plastic.retain(|&synapse| !config.updates.of(synapse).is_empty());
+    } else {
+        normal.feedback = defaults.feedback;
+        normal.updates = defaults.updates;
     }
     if config.rule == RuleName::Linear {
         normal.activation = defaults.activation;
     }
-    if config.rule == RuleName::Sal {
-        if !learns(config, Synapse::V) && !learns(config, Synapse::VBar) {
-            normal.hebbian_partner = defaults.hebbian_partner;
+    match config.rule {
+        RuleName::Sal | RuleName::Custom => {
+            if !learns(&normal, Synapse::V) && !learns(&normal, Synapse::VBar) {
+                normal.hebbian_partner = defaults.hebbian_partner;
+            }
+            normal.rates = plastic_only(&normal, config.rates);
+            normal.decay = plastic_only(&normal, config.decay);
         }
-        normal.rates = plastic_only(config, config.rates);
-        normal.decay = plastic_only(config, config.decay);
+        // The feedback of `fa`, `dfa`, `kp` and `sign_symmetry` has its shape, rate and decay from `W`.
+        _ => {
+            normal.plastic = defaults.plastic;
+            normal.hebbian_partner = defaults.hebbian_partner;
+            normal.rates = only_w(config.rates);
+            normal.decay = only_w(config.decay);
+        }
     }
     normal
+}
+
+/// Whether the network has the motif's downstream pathway.
+fn has_motif(config: &TrialConfig) -> bool {
+    match config.rule {
+        RuleName::Sal => true,
+        RuleName::Custom => config.feedback == Feedback::Motif,
+        _ => false,
+    }
 }
 
 /// `W_L` always learns, so `w` always counts.

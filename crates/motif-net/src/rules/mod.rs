@@ -4,6 +4,7 @@
 //! rest (initial values, clip, decay, schedule, divergence, metrics) and knows no rule by name.
 
 mod bp;
+pub(crate) mod custom;
 mod dfa;
 mod fa;
 mod kp;
@@ -38,8 +39,8 @@ pub(crate) trait Rule: Sync {
 }
 
 /// The list.
-pub(crate) fn rule(name: RuleName) -> &'static dyn Rule {
-    match name {
+pub(crate) fn rule(config: &TrialConfig) -> &'static dyn Rule {
+    match config.rule {
         RuleName::Sal => &sal::Sal,
         RuleName::Bp => &bp::Bp,
         RuleName::Linear => &linear::Linear,
@@ -48,5 +49,6 @@ pub(crate) fn rule(name: RuleName) -> &'static dyn Rule {
         RuleName::Dfa => &dfa::Dfa,
         RuleName::Kp => &kp::Kp,
         RuleName::SignSymmetry => &sign_symmetry::SignSymmetry,
+        RuleName::Custom => custom::with(config.feedback),
     }
 }

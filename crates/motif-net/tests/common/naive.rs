@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use motif_net::TrialConfig;
-use motif_net::config::{Activation, DownstreamActivation, HebbianPartner, RuleName, Schedule, Synapse};
+use motif_net::config::{
+    Activation, DownstreamActivation, HebbianPartner, LocalSignal, RuleName, Schedule, Synapse,
+};
 use ndarray::Array2;
 
 pub(crate) type Matrix = Vec<Vec<f64>>;
@@ -140,7 +142,7 @@ pub(crate) fn activity(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &
             }
             _ => {}
         }
-        if config.rule == RuleName::Sal {
+        if matches!(config.rule, RuleName::Sal | RuleName::Custom) {
             act.u[l] = times(&act.h[l], &transpose(tensor("v", l)));
             act.a_bar[l] = times(&act.h_bar[l + 1], &transpose(tensor("w_bar", l)));
             let down = config.downstream_activation;
@@ -159,9 +161,50 @@ pub(crate) fn mean_outer(target: &Matrix, source: &Matrix) -> Matrix {
     each(&times(&transpose(target), source), |sum| sum / target.len() as f64)
 }
 
+/// `ΔX` under a custom rule over the motif's circuit.
+fn custom_changes(config: &TrialConfig, weights: &Weights, act: &Activity) -> Weights {
+    let depth = config.hidden.len() + 1;
+    let signal = |name: LocalSignal, l: usize| match name {
+        LocalSignal::H if l == depth => None,
+        LocalSignal::H => Some(&act.h[l]),
+        LocalSignal::A => act.a.get(l),
+        LocalSignal::HBar => act.h_bar.get(l),
+        LocalSignal::ABar => act.a_bar.get(l),
+        LocalSignal::U => act.u.get(l),
+        LocalSignal::G => act.g.get(l),
+        LocalSignal::E if l == depth => Some(&act.g[depth]),
+        LocalSignal::E => None,
+    };
+    let mut changes = Weights::new();
+    for name in weights.keys() {
+        let (kind, l) = name.split_once('.').expect("a kind and a layer");
+        let l: usize = l.parse().expect("a layer");
+        let (terms, from) = match kind {
+            "w" => (&config.updates.w, l - 1),
+            "w_bar" => (&config.updates.w_bar, l + 1),
+            "v" => (&config.updates.v, l),
+            _ => (&config.updates.v_bar, l),
+        };
+        for term in terms {
+            let ends = (signal(term.target, l), signal(term.source, from));
+            let (Some(target), Some(source)) = ends else { continue };
+            if target.is_empty() || source.is_empty() {
+                continue;
+            }
+            let product = each(&mean_outer(target, source), |value| term.coefficient * value);
+            let sum = changes.entry(name.clone()).or_insert_with(|| each(&product, |_| 0.0));
+            *sum = both(sum, &product, |a, b| a + b);
+        }
+    }
+    changes
+}
+
 /// `ΔX` of every tensor that learns.
 pub(crate) fn changes(config: &TrialConfig, weights: &Weights, x: &Matrix, y: &[u16]) -> Weights {
     let act = activity(config, weights, x, y);
+    if config.rule == RuleName::Custom {
+        return custom_changes(config, weights, &act);
+    }
     let depth = config.hidden.len() + 1;
     let sal = config.rule == RuleName::Sal;
     let plastic = |synapse| !sal || config.plastic.contains(&synapse);

@@ -2,8 +2,8 @@
 
 use motif_net::TrialConfig;
 use motif_net::config::{
-    Activation, Diagnostics, DownstreamActivation, HebbianPartner, NamedCadence, PerSynapse, RuleName,
-    Schedule, StepCadence, Synapse,
+    Activation, Diagnostics, DownstreamActivation, Feedback, HebbianPartner, LocalSignal, NamedCadence,
+    PerSynapse, RuleName, Schedule, StepCadence, Synapse, UpdateTerm, Updates,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -20,10 +20,39 @@ fn diagnostics() -> impl Strategy<Value = Diagnostics> {
     ]
 }
 
+/// Any circuit with terms that fit it; now and then none.
+fn updates() -> impl Strategy<Value = (Feedback, Updates)> {
+    use LocalSignal::{A, ABar, E, G, H, HBar, U};
+    let term = |targets: &[LocalSignal], sources: &[LocalSignal]| {
+        let term = (-2.0..2.0, select(targets.to_vec()), select(sources.to_vec()))
+            .prop_map(|(coefficient, target, source)| UpdateTerm { coefficient, target, source });
+        prop::collection::vec(term, 0..3)
+    };
+    let w = || term(&[H, A, G, E], &[H, A, G]);
+    let motif = (
+        w(),
+        term(&[HBar, ABar, U], &[HBar, ABar, U, E]),
+        term(&[HBar, U], &[H, A]),
+        term(&[H, G], &[HBar, U]),
+    )
+        .prop_map(|(w, w_bar, v, v_bar)| (Feedback::Motif, Updates { w, w_bar, v, v_bar }));
+    let other = |feedback, sources: &[LocalSignal]| {
+        (w(), term(&[H, A, G], sources))
+            .prop_map(move |(w, w_bar)| (feedback, Updates { w, w_bar, ..Updates::default() }))
+    };
+    let transposed = w().prop_map(|w| (Feedback::Transposed, Updates { w, ..Updates::default() }));
+    prop_oneof![
+        motif,
+        other(Feedback::Chained, &[H, A, G, E]),
+        other(Feedback::Direct, &[A, G, E]),
+        transposed
+    ]
+}
+
 prop_compose! {
     fn circuit()(
         hidden in prop::collection::vec(1..12_usize, 1..5),
-        rule in select(RuleName::ALL.to_vec()),
+        rule in select([&RuleName::BUILT_IN[..], &[RuleName::Custom]].concat()),
         ratio in 0.01..4.0,
         activation in select(vec![Activation::Relu, Activation::Tanh, Activation::Linear]),
         downstream_activation in select(vec![
@@ -31,10 +60,12 @@ prop_compose! {
             DownstreamActivation::LeakyRelu, DownstreamActivation::Gated,
         ]),
         plastic in subsequence(Synapse::ALL.to_vec(), 0..=4),
+        (feedback, updates) in updates(),
         hebbian_partner in select(vec![HebbianPartner::Post, HebbianPartner::Pre]),
     ) -> TrialConfig {
         TrialConfig {
-            hidden, rule, ratio, activation, downstream_activation, plastic, hebbian_partner, ..TrialConfig::default()
+            hidden, rule, ratio, activation, downstream_activation, plastic, hebbian_partner, feedback, updates,
+            ..TrialConfig::default()
         }
     }
 }

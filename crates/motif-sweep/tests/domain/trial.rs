@@ -180,6 +180,36 @@ fn an_error_reads_well() {
     assert_eq!(
         error.to_string(),
         "line 2, column 1: rule: expected one of \"sal\", \"bp\", \"linear\", \"last_layer\", \"fa\", \"dfa\", \"kp\", \
-         \"sign_symmetry\" (found \"sall\"); did you mean `sal`?"
+         \"sign_symmetry\", \"custom\" (found \"sall\"); did you mean `sal`?"
     );
+}
+
+#[test]
+fn a_rule_as_data_is_read_and_its_mistakes_are_located() {
+    let text = "rule = \"custom\"\n[updates]\nw = [{ target = \"g\", source = \"h\" }]\n";
+    let config = from_toml(text).unwrap();
+    assert_eq!(config.updates.w[0].coefficient, 1.0);
+    let error = only(&text.replace("\"g\"", "\"gg\""));
+    assert_eq!(error.field, "updates.w[0].target", "{error}");
+    let error = only(&text.replace("target", "taget"));
+    assert!(error.field.starts_with("updates.w[0]"), "{error}");
+    assert_eq!(only(&text.replace("\"g\"", "\"u\"")).field, "updates.w[0].target");
+    assert_eq!(only("rule = \"custom\"").field, "updates");
+}
+
+#[test]
+fn a_rule_as_data_can_be_swept() {
+    let text = r#"
+        name = "partners"
+        [trial]
+        rule = "custom"
+        updates = { w = [{ target = "g", source = "h" }] }
+        [axes]
+        "updates.v_bar" = [[], [{ target = "h", source = "h_bar" }], [{ target = "a", source = "a_bar" }]]
+    "#;
+    let plan = motif_sweep::spec::SweepSpec::from_toml(text).unwrap().plan().unwrap();
+    let terms: Vec<usize> =
+        plan.conditions.iter().map(|condition| condition.config.updates.v_bar.len()).collect();
+    assert_eq!(terms, [0, 1, 1]);
+    assert!(plan.conditions.iter().all(|condition| condition.config.updates.w.len() == 1));
 }
