@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use motif_data::CatalogEntry;
 use motif_data::catalog::{self, CATALOG};
 
 #[test]
@@ -19,6 +20,6 @@ fn every_entry_is_complete() {
         }
         assert_eq!(catalog::find(entry.name), Some(entry));
     }
-    assert_eq!(catalog::find("mnist").map(|entry| entry.bytes()), Some(11_594_722));
+    assert_eq!(catalog::find("mnist").map(CatalogEntry::bytes), Some(11_594_722));
     assert_eq!(catalog::find("imagenet"), None);
 }
