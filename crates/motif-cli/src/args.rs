@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Workers,
     /// Write a sweep's trials to a file.
     Export(Export),
-    /// List, import and verify datasets.
+    /// List, import, fetch and verify datasets.
     #[command(subcommand)]
     Dataset(Dataset),
     /// Create, list and revoke tokens.
@@ -227,14 +227,29 @@ pub(crate) struct Export {
 pub(crate) enum Dataset {
     /// List the datasets of the server, or of the data directory when no server is given or running.
     List,
-    /// Import a folder of MNIST's IDX files or CIFAR-10's binary files: to the server named by --server or
-    /// MOTIF_SERVER, else into the data directory.
+    /// Import a dataset: to the server named by --server or MOTIF_SERVER, else into the data directory.
+    ///
+    /// A folder may hold the IDX files of MNIST and its relatives, CIFAR-10's binary files or their archive, SVHN's
+    /// train_32x32.mat and test_32x32.mat, train.csv and test.csv (label first), or one NPZ file with x_train,
+    /// y_train, x_test and y_test.
     Import {
         /// The name to refer to it by.
         name: String,
-        /// The folder.
+        /// The folder, the NPZ file, or CIFAR-10's archive.
         path: PathBuf,
         /// Point an existing name at the new content.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Download a published dataset, check its files and import it: to the server named by --server or MOTIF_SERVER,
+    /// else into the data directory. What broke off is resumed.
+    Fetch {
+        /// cifar10, fashion-mnist, mnist or svhn.
+        name: String,
+        /// Fetch the same files from below this address instead of where they are published.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+        /// Fetch although the name is there, and point it at the new content.
         #[arg(long)]
         replace: bool,
     },

@@ -2,6 +2,7 @@
 
 pub(crate) mod datasets;
 pub(crate) mod doctor;
+pub(crate) mod fetch;
 pub(crate) mod look;
 pub(crate) mod serve;
 pub(crate) mod sweeps;
