@@ -127,6 +127,11 @@ export function metricName(metric: string): string {
   return metric.includes('.') ? metric : metric.replaceAll('_', ' ');
 }
 
+/** Whether a metric says something of the result: the schedule's `rate` is an input that is only logged. */
+export function isResult(metric: string): boolean {
+  return metric !== 'rate';
+}
+
 /** The interval's method for people. */
 export function methodName(method: string): string {
   if (method === 'student_t') return 'Student t';
