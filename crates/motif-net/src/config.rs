@@ -61,6 +61,9 @@ pub struct TrialConfig {
     pub divergence_bound: f64,
     /// When the diagnostics are logged.
     pub diagnostics: Diagnostics,
+    /// When the spectra are logged, which cost as much as many steps; off by default.
+    #[serde(skip_serializing_if = "Diagnostics::is_off")]
+    pub spectra: Diagnostics,
 }
 
 impl Default for TrialConfig {
@@ -89,6 +92,7 @@ impl Default for TrialConfig {
             biases: false,
             divergence_bound: 1e5,
             diagnostics: Diagnostics::Named(NamedCadence::Epoch),
+            spectra: Diagnostics::Named(NamedCadence::Off),
         }
     }
 }
@@ -358,7 +362,7 @@ impl PerSynapse {
     }
 }
 
-/// When diagnostics are logged: `"off"`, `"epoch"` or `{ every_steps = n }`.
+/// When diagnostics are logged: `"off"`, `"ends"`, `"epoch"` or `{ every_steps = n }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Diagnostics {
@@ -368,13 +372,23 @@ pub enum Diagnostics {
     Steps(StepCadence),
 }
 
+impl Diagnostics {
+    /// Whether it is never.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        *self == Self::Named(NamedCadence::Off)
+    }
+}
+
 /// A cadence with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedCadence {
     /// Never.
     Off,
-    /// At the end of each epoch.
+    /// Before training and after its last minibatch.
+    Ends,
+    /// Before training and at the end of each epoch.
     Epoch,
 }
 

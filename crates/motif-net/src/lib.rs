@@ -23,6 +23,7 @@ pub mod result;
 mod rules;
 mod shape;
 mod signals;
+pub mod spectra;
 mod tensors;
 pub mod trainer;
 mod update;

@@ -51,6 +51,9 @@ pub trait Observer {
     /// The tensors after `step` minibatches.
     fn snapshot(&mut self, _step: u64, _tensors: &[NamedTensor<'_>]) {}
 
+    /// The spectra at `step` are about to be computed (`begin`), or have been: whoever has a clock sees their cost.
+    fn spectra(&mut self, _step: u64, _begin: bool) {}
+
     /// Minibatch `step`, counted from 0, before it is learnt: `x` normalized, batch × `n_0`, and its labels.
     fn batch(&mut self, _step: u64, _x: ArrayView2<'_, f32>, _y: &[u16]) {}
 

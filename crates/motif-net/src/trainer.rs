@@ -17,6 +17,7 @@ use crate::observe::{Observer, Point};
 use crate::random::Stream;
 use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
+use crate::spectra;
 use crate::update::Updater;
 use crate::validate::{MAX_TRIAL_BYTES, Violation};
 
@@ -140,7 +141,7 @@ impl<'a> Trainer<'a> {
         let batch = config.batch_size.min(train_rows.len());
         let hidden = network.rule.signals();
         let signals = network.signals(hidden, batch);
-        let diagnosed = config.diagnostics != Diagnostics::Named(NamedCadence::Off);
+        let diagnosed = !config.diagnostics.is_off();
         let steps_per_epoch = train_rows.len().div_ceil(config.batch_size) as u64;
         Ok(Self {
             normalization: Normalization::measure(&task.train, &train_rows),
@@ -248,7 +249,7 @@ impl<'a> Trainer<'a> {
         {
             return Some(self.diverged(self.steps, observer));
         }
-        if ends_epoch || self.diagnoses_now() {
+        if ends_epoch || self.due(self.config.diagnostics) || self.due(self.config.spectra) {
             self.log_point(observer);
         }
         (self.steps == self.total_steps).then_some(Outcome::Succeeded)
@@ -294,9 +295,10 @@ impl<'a> Trainer<'a> {
         self.steps.is_multiple_of(self.steps_per_epoch)
     }
 
-    fn diagnoses_now(&self) -> bool {
-        match self.config.diagnostics {
+    fn due(&self, cadence: Diagnostics) -> bool {
+        match cadence {
             Diagnostics::Named(NamedCadence::Off) => false,
+            Diagnostics::Named(NamedCadence::Ends) => self.steps == 0 || self.steps == self.total_steps,
             Diagnostics::Named(NamedCadence::Epoch) => self.ends_epoch(),
             Diagnostics::Steps(StepCadence { every_steps }) => {
                 self.steps.is_multiple_of(every_steps as u64) || self.steps == self.total_steps
@@ -323,10 +325,16 @@ impl<'a> Trainer<'a> {
             point.log("test_loss", score.mean_loss());
             point.log("test_accuracy", score.accuracy());
         }
-        if self.diagnoses_now()
+        if self.due(self.config.diagnostics)
             && let Some(probe) = &mut self.probe
         {
             probe.log(&self.network, &mut self.wide, &self.normalization, &self.task.train, &mut point);
+            self.updater.log_ratios(&self.network.tensors, &mut point);
+        }
+        if self.due(self.config.spectra) {
+            observer.spectra(self.steps, true);
+            spectra::log(&self.network, &mut point);
+            observer.spectra(self.steps, false);
         }
         self.publish(&point, observer);
     }

@@ -9,6 +9,7 @@ use ndarray::{Array2, Zip, s};
 
 use crate::config::TrialConfig;
 use crate::linalg;
+use crate::observe::Point;
 use crate::signals::Signals;
 use crate::tensors::{TensorSpec, Tensors, Term};
 
@@ -33,6 +34,9 @@ pub(crate) struct Updater {
     norms: Vec<f64>,
     /// By the signals' slot: the Gram matrix, batch × batch, and whether it is this step's.
     grams: Vec<(Array2<f32>, bool)>,
+    /// In the order of the tensors, the Frobenius norm of the last change of `X`, decay aside; with momentum the
+    /// factor `η` of `M` instead.
+    moved: Vec<f64>,
     /// In the order of the tensors, `M`; 0 × 0 without momentum.
     velocities: Vec<Array2<f32>>,
     /// `c`; 0 turns the clip off.
@@ -59,6 +63,7 @@ impl Updater {
         });
         Self {
             norms: vec![0.0; plans.len()],
+            moved: vec![0.0; plans.len()],
             velocities: velocities.collect(),
             plans,
             grams,
@@ -89,12 +94,13 @@ impl Updater {
     /// Applies what [`Updater::measure`] computed, with every rate multiplied by `factor`.
     pub(crate) fn apply(&mut self, tensors: &mut Tensors, signals: &Signals, factor: f64) {
         let momentum = self.momentum as f32;
-        let own = self.plans.iter().zip(&self.norms).zip(&mut self.velocities);
-        for (((plan, &norm), velocity), tensor) in own.zip(tensors.iter_mut()) {
+        let own = self.plans.iter().zip(&self.norms).zip(&mut self.velocities).zip(&mut self.moved);
+        for ((((plan, &norm), velocity), moved), tensor) in own.zip(tensors.iter_mut()) {
             let rate = tensor.spec.rate * factor;
             let clipped = self.clip_norm > 0.0 && norm > self.clip_norm;
             let scale = if clipped { self.clip_norm / norm } else { 1.0 };
             let step = rate * scale;
+            *moved = if velocity.is_empty() { step * norm } else { rate };
             let keep = (1.0 - rate * tensor.spec.decay) as f32;
             let value = &mut tensor.value;
             match plan {
@@ -141,6 +147,19 @@ impl Updater {
     /// How many numbers the velocities are.
     pub(crate) fn velocity_numbers(&self) -> usize {
         self.velocities.iter().map(Array2::len).sum()
+    }
+
+    /// The last step's change of each tensor that learns, relative to the tensor: decay aside without momentum, `ηM`
+    /// with it.
+    pub(crate) fn log_ratios(&self, tensors: &Tensors, point: &mut Point) {
+        for ((tensor, velocity), &moved) in tensors.iter().zip(&self.velocities).zip(&self.moved) {
+            // A tensor that does not learn, or no step yet.
+            if moved == 0.0 {
+                continue;
+            }
+            let moved = if velocity.is_empty() { moved } else { moved * linalg::norm(velocity) };
+            point.log(format!("update_ratio.{}", tensor.name), moved / linalg::norm(&tensor.value));
+        }
     }
 
     /// Bytes held.

@@ -12,6 +12,7 @@ use crate::diagnose;
 use crate::network;
 use crate::rules::{self, custom};
 use crate::shape::Shape;
+use crate::spectra;
 use crate::update;
 
 /// Longest name of a dataset.
@@ -156,8 +157,10 @@ impl TrialConfig {
             let expected = format!("a number above 0, at most {MAX_DIVERGENCE_BOUND:e}");
             found.push("divergence_bound", self.divergence_bound, expected);
         }
-        if let Diagnostics::Steps(StepCadence { every_steps }) = self.diagnostics {
-            found.whole("diagnostics.every_steps", every_steps, MAX_DIAGNOSTICS_STEPS);
+        for (field, cadence) in [("diagnostics", self.diagnostics), ("spectra", self.spectra)] {
+            if let Diagnostics::Steps(StepCadence { every_steps }) = cadence {
+                found.whole(format!("{field}.every_steps"), every_steps, MAX_DIAGNOSTICS_STEPS);
+            }
         }
     }
 
@@ -170,7 +173,10 @@ impl TrialConfig {
             shape = Shape::new(&Self { hidden: Vec::new(), ..self.clone() }, features, classes);
         }
         let batch = self.batch_size.min(MAX_BATCH_EXAMPLES);
-        let tensors = network::declare(self, &shape).iter().fold(0_u64, |sum, spec| {
+        let specs = network::declare(self, &shape);
+        let sizes = specs.iter().map(|spec| spec.size);
+        let spectra = if self.spectra.is_off() { 0 } else { spectra::scratch_bytes(sizes) };
+        let tensors = specs.iter().fold(0_u64, |sum, spec| {
             let weights = (spec.size.0 as u64).saturating_mul(spec.size.1 as u64);
             let update = update::plan_bytes(spec, batch, self.momentum);
             sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
@@ -182,6 +188,7 @@ impl TrialConfig {
         tensors
             .saturating_add(signals)
             .saturating_add(diagnose::scratch_bytes(&shape))
+            .saturating_add(spectra)
             .saturating_add(examples)
             .saturating_add(FIXED_BYTES)
     }

@@ -7,7 +7,7 @@ use common::{Recorder, Toy, small};
 use motif_net::config::{
     Activation, Diagnostics, DownstreamActivation, NamedCadence, PerSynapse, RuleName, Schedule, StepCadence,
 };
-use motif_net::{Point, TrialConfig, train};
+use motif_net::{Observer, Point, TrialConfig, train};
 
 /// Fewer training examples than the probe holds, so the probe is all of them, in one batch.
 const EXAMPLES: usize = 60;
@@ -100,10 +100,88 @@ fn a_linear_network_assembles_itself() {
 }
 
 #[test]
+fn spectra_are_those_of_the_weights() {
+    for (ratio, hidden) in [(1.5, [9, 7]), (0.5, [9, 8])] {
+        let spectra = Diagnostics::Named(NamedCadence::Ends);
+        let config = TrialConfig { ratio, spectra, epochs: 40, ..small(&hidden) };
+        let recorder = recorded(&config);
+        for point in [recorder.points.first().unwrap(), recorder.points.last().unwrap()] {
+            for (name, value) in &naive::weights(&recorder.snapshots[&point.step]) {
+                let value = if value.len() > value[0].len() { transpose(value) } else { value.clone() };
+                let squares = naive::eigenvalues(&times(&value, &transpose(&value)));
+                let singular: Vec<f64> = squares.iter().map(|square| square.max(0.0).sqrt()).collect();
+                let (least, greatest) = (singular[0], *singular.last().unwrap());
+                close(point, &format!("sigma_max.{name}"), greatest);
+                close(point, &format!("sigma_min.{name}"), least);
+                close(point, &format!("rank.{name}"), effective_rank(&singular));
+            }
+            for (l, units) in hidden.into_iter().enumerate().map(|(place, units)| (place + 1, units)) {
+                let weights = naive::weights(&recorder.snapshots[&point.step]);
+                let v_bar = &weights[&format!("v_bar.{l}")];
+                let values = naive::eigenvalues(&times(v_bar, &transpose(v_bar)));
+                close(point, &format!("h_max.{l}"), values[units - 1]);
+                close(point, &format!("h_min.{l}"), values[0].max(0.0));
+                if units % 2 == 1 {
+                    close(point, &format!("h_median.{l}"), values[units / 2].max(0.0));
+                }
+                close(point, &format!("h_rank.{l}"), effective_rank(&values));
+                let condition = point.get(&format!("h_condition.{l}"));
+                assert_eq!(condition.is_some(), ratio > 1.0, "infinite where m < n: {condition:?}");
+                if let Some(condition) = condition {
+                    assert!((condition * values[0] / values[units - 1] - 1.0).abs() < 1e-3, "{condition}");
+                }
+            }
+        }
+        let logged = recorder.points.iter().filter(|point| point.get("rank.w.1").is_some()).count();
+        assert_eq!(logged, 2, "at the ends only");
+    }
+}
+
+fn effective_rank(values: &[f64]) -> f64 {
+    let sum: f64 = values.iter().map(|value| value.max(0.0)).sum();
+    let shares = values.iter().map(|value| value / sum).filter(|&share| share > 1e-12);
+    (-shares.map(|share| share * share.ln()).sum::<f64>()).exp()
+}
+
+#[test]
+fn an_observer_can_time_the_spectra() {
+    struct Timer(Vec<(u64, bool)>);
+    impl Observer for Timer {
+        fn spectra(&mut self, step: u64, begin: bool) {
+            self.0.push((step, begin));
+        }
+    }
+    let toy = Toy::new(EXAMPLES, 20, 12, 4);
+    let mut timer = Timer(Vec::new());
+    let spectra = Diagnostics::Steps(StepCadence { every_steps: 5 });
+    train(&TrialConfig { spectra, ..small(&[6]) }, 5, &toy.task(), &mut timer).unwrap();
+    let steps = [0, 5, 8].into_iter().flat_map(|step| [(step, true), (step, false)]);
+    assert_eq!(timer.0, steps.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_update_ratio_is_the_last_steps_change_over_the_weights() {
+    for (momentum, clip_norm) in [(0.0, 0.1), (0.0, 0.0), (0.6, 0.1)] {
+        let zero = PerSynapse { w: 0.0, w_bar: 0.0, v: 0.0, v_bar: 0.0 };
+        let diagnostics = Diagnostics::Steps(StepCadence { every_steps: 3 });
+        let config = TrialConfig { momentum, clip_norm, decay: zero, diagnostics, ..small(&[9, 7]) };
+        let recorder = recorded(&config);
+        assert_eq!(recorder.points[0].get("update_ratio.w.1"), None, "no step yet");
+        let before = naive::weights(&recorder.snapshots[&2]);
+        for (name, value) in naive::weights(&recorder.snapshots[&3]) {
+            let expected = norm(&naive::minus(&value, &before[&name])) / norm(&value);
+            let logged = recorder.points[1].get(&format!("update_ratio.{name}")).unwrap();
+            assert!((logged / expected - 1.0).abs() < 1e-3, "{name}: {logged}, expected {expected}");
+        }
+    }
+}
+
+#[test]
 fn cadence_decides_what_is_logged_and_never_what_is_learnt() {
     let cadences = [
         (Diagnostics::Named(NamedCadence::Off), vec![0, 4, 8], vec![]),
         (Diagnostics::Named(NamedCadence::Epoch), vec![0, 4, 8], vec![0, 4, 8]),
+        (Diagnostics::Named(NamedCadence::Ends), vec![0, 4, 8], vec![0, 8]),
         (Diagnostics::Steps(StepCadence { every_steps: 3 }), vec![0, 3, 4, 6, 8], vec![0, 3, 6, 8]),
     ];
     let mut learnt = None;
@@ -138,7 +216,15 @@ fn rules_without_a_downstream_pathway_log_no_alignment() {
             "norm.w.3",
             "dead.1",
             "dead.2",
+            "update_ratio.w.1",
+            "update_ratio.w.2",
+            "update_ratio.w.3",
         ];
+        // Frozen layers do not move.
+        let moves = |name: &&str| {
+            rule != RuleName::LastLayer || !["update_ratio.w.1", "update_ratio.w.2"].contains(name)
+        };
+        let expected: Vec<&str> = expected.into_iter().filter(moves).collect();
         assert_eq!(names(recorder.points.last().unwrap()), expected);
         assert!(recorder.last.iter().all(|(name, _)| name.starts_with("w.")));
     }

@@ -47,6 +47,7 @@ fn each_broken_field_is_named() {
         ("divergence_bound", TrialConfig { divergence_bound: 0.0, ..base() }),
         ("divergence_bound", TrialConfig { divergence_bound: f64::INFINITY, ..base() }),
         ("diagnostics.every_steps", TrialConfig { diagnostics: every(0), ..base() }),
+        ("spectra.every_steps", TrialConfig { spectra: every(0), ..base() }),
     ];
     let toy = Toy::new(8, 4, 3, 2);
     for (field, config) in cases {

@@ -140,7 +140,8 @@ fn axes(axes: &Map<String, Value>, errors: &mut SpecErrors) {
 /// Whether a key goes into a table that the defaults do not show, as `diagnostics.every_steps` does.
 fn reaches_inside(key: &str) -> bool {
     let synapse = key.strip_prefix("updates.");
-    key == "diagnostics.every_steps"
+    let cadence = key.strip_suffix(".every_steps");
+    cadence.is_some_and(|name| trial::CADENCES.contains(&name))
         || synapse.is_some_and(|name| Synapse::ALL.iter().any(|synapse| synapse.name() == name))
 }
 

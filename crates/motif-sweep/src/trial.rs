@@ -56,6 +56,9 @@ pub(crate) fn to_map(config: &TrialConfig) -> Map<String, Value> {
     }
 }
 
+/// The keys that say when something is logged.
+pub(crate) const CADENCES: [&str; 2] = ["diagnostics", "spectra"];
+
 /// Every key a trial may have, those within tables dotted.
 pub(crate) fn dotted_keys() -> Vec<String> {
     let mut dotted = Vec::new();
@@ -76,8 +79,10 @@ pub(crate) fn check_keys(
 ) -> Map<String, Value> {
     let given = keys::undotted(given, prefix, errors);
     let mut rest = given.clone();
-    if let Some(diagnostics) = rest.shift_remove("diagnostics") {
-        check_diagnostics(&diagnostics, &join(prefix, "diagnostics"), errors);
+    for key in CADENCES {
+        if let Some(cadence) = rest.shift_remove(key) {
+            check_cadence(&cadence, &join(prefix, key), errors);
+        }
     }
     let known = probe::keys_of::<TrialConfig>();
     keys::check_table::<TrialConfig>(&rest, known, &DEFAULTS, prefix, errors);
@@ -85,12 +90,12 @@ pub(crate) fn check_keys(
 }
 
 /// An untagged enum cannot say which of its two forms was meant: the value's type tells.
-fn check_diagnostics(value: &Value, field: &str, errors: &mut SpecErrors) {
+fn check_cadence(value: &Value, field: &str, errors: &mut SpecErrors) {
     let checked = match value {
         Value::String(_) => probe::read::<NamedCadence>(value).map(|_| ()),
         Value::Object(_) => probe::read::<StepCadence>(value).map(|_| ()),
         _ => probe::read::<Diagnostics>(value).map(|_| ()).map_err(|_| {
-            let expected = "expected \"off\", \"epoch\" or { every_steps = n }";
+            let expected = "expected \"off\", \"ends\", \"epoch\" or { every_steps = n }";
             probe::Fault::Other(expected.to_owned()).into()
         }),
     };

@@ -284,3 +284,27 @@ pub(crate) fn step(
         }
     }
 }
+
+/// The eigenvalues of a symmetric matrix, ascending, by Jacobi rotations.
+pub(crate) fn eigenvalues(matrix: &Matrix) -> Vec<f64> {
+    let mut a = matrix.clone();
+    let n = a.len();
+    for _ in 0..100 {
+        for p in 0..n {
+            for q in p + 1..n {
+                let angle = 0.5 * (2.0 * a[p][q]).atan2(a[q][q] - a[p][p]);
+                let (sin, cos) = angle.sin_cos();
+                for row in &mut a {
+                    (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+                }
+                let (above, below) = a.split_at_mut(q);
+                for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+                    (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+                }
+            }
+        }
+    }
+    let mut values: Vec<f64> = (0..n).map(|place| a[place][place]).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}

@@ -80,10 +80,10 @@ prop_compose! {
         init_scale_v in prop_oneof![0.0..2.0, Just(999.0), Just(f64::NAN)],
         (rates, decay) in (rates(), rates()),
         (momentum, biases) in (prop_oneof![Just(0.0), 0.0..1.0], any::<bool>()),
-        diagnostics in diagnostics(),
+        (diagnostics, spectra) in (diagnostics(), diagnostics()),
     ) -> TrialConfig {
         TrialConfig {
-            momentum, biases,
+            momentum, biases, spectra,
             train_limit, test_limit, epochs, batch_size, schedule, clip_norm, init_scale_v, rates, decay, diagnostics,
             ..circuit
         }
