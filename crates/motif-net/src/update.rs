@@ -5,7 +5,7 @@
 //! matrices, `‖TᵀS‖² = Σ (TTᵀ) ∘ (SSᵀ)` over the batch, and the update is folded into the product's factors.
 //! Where the batch is too large for that to pay, or the change is a sum, `ΔX` is written out.
 
-use ndarray::{Array2, Zip, s};
+use ndarray::{Array2, ArrayViewMut2, Zip};
 
 use crate::config::TrialConfig;
 use crate::linalg;
@@ -24,6 +24,8 @@ enum Plan {
     Folded(Term),
     /// `ΔX` written out, the sum of these.
     Written(Array2<f32>, Vec<Term>),
+    /// The transpose of what is written out for the tensor at this position, an earlier one.
+    Mirrored(usize),
 }
 
 /// The buffers and norms of the updates.
@@ -33,7 +35,7 @@ pub(crate) struct Updater {
     /// `‖ΔX‖` of this step, in the order of the tensors.
     norms: Vec<f64>,
     /// By the signals' slot: the Gram matrix, batch × batch, and whether it is this step's.
-    grams: Vec<(Array2<f32>, bool)>,
+    grams: Vec<(Vec<f32>, bool)>,
     /// In the order of the tensors, the Frobenius norm of the last change of `X`, decay aside; with momentum the
     /// factor `η` of `M` instead.
     moved: Vec<f64>,
@@ -48,12 +50,13 @@ pub(crate) struct Updater {
 impl Updater {
     /// Plans the updates of `tensors` for batches of up to `batch` rows.
     pub(crate) fn new(tensors: &Tensors, signals: &Signals, batch: usize, config: &TrialConfig) -> Self {
-        let mut grams = vec![(Array2::zeros((0, 0)), false); signals.slots()];
-        let plans = tensors.iter().map(|tensor| plan(&tensor.spec, batch)).collect::<Vec<_>>();
+        let mut grams = vec![(Vec::new(), false); signals.slots()];
+        let mut plans = tensors.iter().map(|tensor| plan(&tensor.spec, batch)).collect::<Vec<_>>();
+        mirror(&mut plans, signals);
         for plan in &plans {
             if let Plan::Folded(term) = plan {
                 for at in [term.target, term.source] {
-                    grams[signals.slot(at)].0 = Array2::zeros((batch, batch));
+                    grams[signals.slot(at)].0 = vec![0.0; batch * batch];
                 }
             }
         }
@@ -78,14 +81,15 @@ impl Updater {
             *fresh = false;
         }
         let mean = 1.0 / signals.rows() as f64;
-        for (plan, norm) in self.plans.iter_mut().zip(&mut self.norms) {
-            *norm = match plan {
+        for (place, plan) in self.plans.iter_mut().enumerate() {
+            self.norms[place] = match plan {
                 Plan::Frozen => 0.0,
                 Plan::Folded(term) => folded_norm(&mut self.grams, signals, term) * mean,
                 Plan::Written(delta, terms) => {
                     write_sum(delta, signals, terms, mean);
-                    linalg::norm(delta)
+                    linalg::quick_norm(delta)
                 }
+                Plan::Mirrored(of) => self.norms[*of],
             };
         }
         self.norms.iter().all(|norm| norm.is_finite())
@@ -109,11 +113,7 @@ impl Updater {
                     let alpha = scale * term.coefficient / signals.rows() as f64;
                     let (target, source) = (signals.view(term.target), signals.view(term.source));
                     linalg::product(alpha as f32, &target.t(), &source, momentum, velocity.view_mut());
-                    let (decay, rate) = (tensor.spec.decay as f32, rate as f32);
-                    Zip::from(value).and(velocity).for_each(|x, m| {
-                        *m -= decay * *x;
-                        *x += rate * *m;
-                    });
+                    push(value, velocity, tensor.spec.decay as f32, rate as f32);
                 }
                 Plan::Written(delta, _) if !velocity.is_empty() => {
                     let (scale, decay, rate) = (scale as f32, tensor.spec.decay as f32, rate as f32);
@@ -121,6 +121,17 @@ impl Updater {
                         *m = momentum * *m + scale * change - decay * *x;
                         *x += rate * *m;
                     });
+                }
+                Plan::Mirrored(of) => {
+                    let Plan::Written(delta, _) = &self.plans[*of] else {
+                        unreachable!("only what is written out is mirrored");
+                    };
+                    if velocity.is_empty() {
+                        linalg::blend_transposed(keep, value, step as f32, delta);
+                        continue;
+                    }
+                    linalg::blend_transposed(momentum, velocity, scale as f32, delta);
+                    push(value, velocity, tensor.spec.decay as f32, rate as f32);
                 }
                 Plan::Folded(term) => {
                     let alpha = step * term.coefficient / signals.rows() as f64;
@@ -167,7 +178,7 @@ impl Updater {
         let grams = self.grams.iter().map(|(gram, _)| gram.len());
         let written = self.plans.iter().map(|plan| match plan {
             Plan::Written(delta, _) => delta.len(),
-            Plan::Frozen | Plan::Folded(_) => 0,
+            Plan::Frozen | Plan::Folded(_) | Plan::Mirrored(_) => 0,
         });
         let velocities = self.velocities.iter().map(Array2::len);
         grams.chain(written).chain(velocities).map(|numbers| 4 * numbers as u64).sum()
@@ -180,6 +191,33 @@ pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize, momentum: f64) -> u64 
     let numbers = if folds(spec, batch) { 2 * (batch * batch) as u64 } else { rows * columns };
     let velocity = if momentum > 0.0 && learns(spec) { rows * columns } else { 0 };
     4 * (numbers + velocity)
+}
+
+/// `M ← M − γ X`, `X ← X + η M`.
+fn push(value: &mut Array2<f32>, velocity: &mut Array2<f32>, decay: f32, rate: f32) {
+    Zip::from(value).and(velocity).for_each(|x, m| {
+        *m -= decay * *x;
+        *x += rate * *m;
+    });
+}
+
+/// Spares the products whose transposes are written out anyway, `ΔV̄ = ΔVᵀ` under `sal`, `ΔW̄_l = ΔW_{l+1}ᵀ` under `kp`.
+fn mirror(plans: &mut [Plan], signals: &Signals) {
+    let key =
+        |term: &Term| (signals.slot(term.target), signals.slot(term.source), term.coefficient.to_bits());
+    for place in 1..plans.len() {
+        let (earlier, rest) = plans.split_at_mut(place);
+        let Plan::Written(_, terms) = &rest[0] else { continue };
+        let [term] = terms.as_slice() else { continue };
+        let (target, source, coefficient) = key(term);
+        let of = earlier.iter().position(|plan| match plan {
+            Plan::Written(_, terms) => terms.len() == 1 && key(&terms[0]) == (source, target, coefficient),
+            _ => false,
+        });
+        if let Some(of) = of {
+            rest[0] = Plan::Mirrored(of);
+        }
+    }
 }
 
 fn plan(spec: &TensorSpec, batch: usize) -> Plan {
@@ -204,18 +242,21 @@ fn folds(spec: &TensorSpec, batch: usize) -> bool {
 }
 
 /// `|coefficient| · ‖TᵀS‖`.
-fn folded_norm(grams: &mut [(Array2<f32>, bool)], signals: &Signals, term: &Term) -> f64 {
+fn folded_norm(grams: &mut [(Vec<f32>, bool)], signals: &Signals, term: &Term) -> f64 {
     let rows = signals.rows();
     for at in [term.target, term.source] {
         let (gram, fresh) = &mut grams[signals.slot(at)];
         if !*fresh {
             let signal = signals.view(at);
-            linalg::product(1.0, &signal, &signal.t(), 0.0, gram.slice_mut(s![..rows, ..rows]));
+            // In one piece, whatever the batch's rows.
+            let gram = ArrayViewMut2::from_shape((rows, rows), &mut gram[..rows * rows]);
+            let gram = gram.expect("as many numbers as the shape says");
+            linalg::product(1.0, &signal, &signal.t(), 0.0, gram);
             *fresh = true;
         }
     }
-    let gram = |at| grams[signals.slot(at)].0.slice(s![..rows, ..rows]);
-    let square = linalg::dot_rows(&gram(term.target), &gram(term.source));
+    let gram = |at| &grams[signals.slot(at)].0[..rows * rows];
+    let square = linalg::dot(gram(term.target), gram(term.source));
     // Rounding can leave a vanishing sum just below zero; a NaN must stay one.
     let square = if square < 0.0 { 0.0 } else { square };
     square.sqrt() * term.coefficient.abs()
@@ -270,7 +311,7 @@ mod tests {
         let mut updater = Updater::new(&tensors, &signals, ROWS + 2, &config);
         updater.plans = vec![plan];
         for at in [G.at(1), H.at(0), A.at(1)] {
-            updater.grams[signals.slot(at)].0 = Array2::zeros((ROWS + 2, ROWS + 2));
+            updater.grams[signals.slot(at)].0 = vec![0.0; (ROWS + 2) * (ROWS + 2)];
         }
         assert!(updater.measure(&signals));
         updater.apply(&mut tensors, &signals, 0.5);
