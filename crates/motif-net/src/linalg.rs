@@ -103,7 +103,7 @@ pub(crate) fn dot(x: &[f32], y: &[f32]) -> f64 {
 
 /// `Σ x²` in f32, as quick as reading `x`: short stretches are summed in f32, and these sums in f64. Within about
 /// 10⁻⁶; where the squares would overflow, [`dot`]'s.
-fn square_sum(x: &[f32]) -> f64 {
+pub(crate) fn square_sum(x: &[f32]) -> f64 {
     let mut sum = 0.0;
     for stretch in x.chunks(STRETCH) {
         let mut sums = [0.0_f32; QUICK_LANES];
