@@ -74,7 +74,8 @@ impl Process {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         if line.is_empty() {
-            bail!("{} ended with {} before it listened", self.name, self.wait(Duration::from_secs(30))?);
+            let status = self.wait(Duration::from_secs(30))?;
+            bail!("{} ended with {status} before it listened", self.name);
         }
         serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))
     }
@@ -267,5 +268,5 @@ fn clean_env(command: &mut Command) -> &mut Command {
     for name in ["MOTIF_SERVER", "MOTIF_TOKEN", "MOTIF_DATA", "MOTIF_LOG"] {
         command.env_remove(name);
     }
-    command
+    command.env("MOTIF_LOG", "warn")
 }

@@ -7,6 +7,7 @@ use motif_tests::{
     fixtures::write_idx,
     process::{Server, wait_for},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// Five conditions as in Fig. 4, three seeds; leases short enough that a test need not wait half a minute.
@@ -22,9 +23,9 @@ heartbeat_s = 1
 
 [trial]
 dataset = "idx"
-hidden = [64, 64]
-epochs = 6
-train_limit = 1500
+hidden = [128, 128]
+epochs = 60
+train_limit = 2000
 rule = "sal"
 rates = { w = 0.3, w_bar = 0.06, v = 0.3, v_bar = 0.3 }
 
@@ -57,10 +58,15 @@ fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Resul
     ensure!(sweep["counts"]["queued"] == TRIALS, "submitted {sweep}");
 
     let mut victim = server.worker("victim", &dir.path().join("victim"), 1)?;
+    // Stopped before we look, and looked at twice, so that it is killed in the middle of a trial: what it sent before
+    // it was stopped has arrived by the second look.
     let held = wait_for("the victim to be in the middle of a trial", Duration::from_secs(60), || {
-        Ok(trials(&server, &id)?
-            .into_iter()
-            .find(|t| t["worker"] == "victim" && t["step"].as_u64() > Some(0)))
+        victim.signal(Signal::SIGSTOP)?;
+        let held = held_by(&server, &id, "victim")?.and(held_by(&server, &id, "victim")?);
+        if held.is_none() {
+            victim.signal(Signal::SIGCONT)?;
+        }
+        Ok(held)
     })?;
     victim.kill()?;
     let _survivor = server.worker("survivor", &dir.path().join("survivor"), 2)?;
@@ -85,6 +91,12 @@ fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Resul
 
     statistics(&server, &id)?;
     export(&server, &id, dir.path())
+}
+
+/// The trial that a worker holds and has made steps in.
+fn held_by(server: &Server, sweep: &str, worker: &str) -> anyhow::Result<Option<Value>> {
+    let held = |t: &Value| t["worker"] == worker && t["state"] == "leased" && t["step"].as_u64() > Some(0);
+    Ok(trials(server, sweep)?.into_iter().find(held))
 }
 
 fn trials(server: &Server, sweep: &str) -> anyhow::Result<Vec<Value>> {

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use motif_tests::process::{Server, motif, motif_json, wait_for};
+use motif_tests::process::{Server, Up, motif, motif_json, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -154,5 +154,40 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ensure!(out.status.code() == Some(2), "{text}: {} {said}", out.status);
         ensure!(said.contains(expected), "{text}: no {expected:?} in {said}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_killed_motif_up_comes_back_with_the_tokens_it_had_and_its_workers_end_with_it() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    let token = |dashboard: &str| dashboard.split("#token=").nth(1).map(str::to_owned);
+    let mut first = Up::start(&data, 1)?;
+    let had = token(&first.dashboard).context("the dashboard's address has a token")?;
+    wait_for("its worker", Duration::from_secs(30), || {
+        Ok((motif_json(&data, &["workers"])?[0]["alive"] == true).then_some(()))
+    })?;
+    first.process.kill()?;
+    let second = Up::start(&data, 0)?;
+    ensure!(token(&second.dashboard) == Some(had), "the page that was open is refused");
+    // The first one's worker noticed that its parent is gone: it asks nobody any more, and the server says so.
+    let seen = || anyhow::Ok(motif_json(&data, &["workers"])?[0]["leased"].clone());
+    ensure!(seen()? == 0, "the killed one's worker holds a lease");
+    second.stop(Duration::from_secs(20))
+}
+
+#[test]
+fn two_runs_never_mix_in_one_folder() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let trial =
+        write(dir.path(), "trial.toml", "hidden = [8]\nepochs = 1\ntrain_limit = 100\ntest_limit = 100\n")?;
+    let out = dir.path().join("run");
+    let out = out.to_str().context("utf-8")?;
+    motif_json(dir.path(), &["train", &trial, "--out", out, "--trace-steps", "1"])?;
+    let again = motif(dir.path(), &["train", &trial, "--out", out])?;
+    ensure!(again.status.code() == Some(2), "{}", String::from_utf8_lossy(&again.stderr));
+    motif_json(dir.path(), &["train", &trial, "--out", out, "--overwrite"])?;
+    ensure!(!Path::new(out).join("trace.npz").exists(), "the earlier run's trace is still there");
+    ensure!(Path::new(out).join("snapshots/step-000002.npz").exists(), "no final snapshot");
     Ok(())
 }

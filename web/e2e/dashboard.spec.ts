@@ -102,6 +102,7 @@ test('keeps the chosen metric in the address and hides a curve', async ({ page }
   await signIn(page);
   await page.goto(`${origin}/#/sweeps/${sweepId}`);
   const picker = page.getByLabel('Metric');
+  await expect(picker.locator('option').nth(1)).toBeAttached();
   const names = await picker.locator('option').evaluateAll((all) => all.map((one) => (one as HTMLOptionElement).value));
   const current = await picker.inputValue();
   const other = names.find((name) => name !== current && /^(test|train)_(loss|accuracy)$/.test(name));

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { conditionPlot, intervalFacts, offset } from '../src/lib/charts/condition-data';
-import { bands, curvesPlot } from '../src/lib/charts/curves-data';
-import { clip, metricTick, paddedDomain, plainTick } from '../src/lib/charts/ticks';
+import { bands, curvesPlot, divergedNote } from '../src/lib/charts/curves-data';
+import { clip, logDomain, logTick, logTicks, metricAxis, metricTick, paddedDomain, plainTick, roundTicks, suitsLog } from '../src/lib/charts/ticks';
 import { place, trialCharts } from '../src/lib/charts/trial-data';
-import { curves, metrics, summary } from './fixtures';
+import { curves, metrics, summary, wild, wildSummary } from './fixtures';
 
 describe('conditionPlot', () => {
   const plot = conditionPlot(summary, 0);
@@ -65,7 +65,7 @@ describe('trialCharts', () => {
   const groups = trialCharts(metrics);
 
   it('groups by kind, in order', () => {
-    expect(groups.map((group) => group.name)).toEqual(['Learning', 'Cosines', 'Norms', 'Units']);
+    expect(groups.map((group) => group.name)).toEqual(['Learning', 'Cosines', 'Norms', 'Other']);
     expect(groups[0]?.charts.map((chart) => [chart.title, chart.series.map((one) => one.name)])).toEqual([
       ['Accuracy', ['test', 'train']],
       ['Loss', ['train']],
@@ -94,6 +94,8 @@ describe('ticks', () => {
     expect(metricTick('test_accuracy', 0.5)(0.5)).toBe('50 %');
     expect(metricTick('test_accuracy', 0.01)(0.985)).toBe('98.5 %');
     expect(metricTick('test_loss', 2)(0.5)).toBe('0.5');
+    expect([5.18, 5.185, 5.19].map(metricTick('norm.v_bar.1', 0.02))).toEqual(['5.18', '5.185', '5.19']);
+    expect(metricTick('norm.w.1', 0)(7)).toBe('7');
     expect([0, 0.25, 2, 1200].map(plainTick)).toEqual(['0', '0.25', '2', '1\u202f200']);
   });
 
@@ -109,4 +111,49 @@ describe('ticks', () => {
     expect(clip('abcdefghijklmnop', 50)).toBe('abcdef…');
     expect(clip('abc', 50)).toBe('abc');
   });
+});
+
+describe('axes of huge values', () => {
+  it('writes them with an exponent that tells ticks apart', () => {
+    expect([-200_000, 0, 200_000, 1_200_000].map(metricTick('test_loss', 1.6e6))).toEqual(['−2e5', '0', '2e5', '1.2e6']);
+    expect(metricTick('test_loss', 2e5)(1_050_000)).toBe('1.05e6');
+    expect([0.0001, 0.01, 1, 1000, 1e4, 1e7].map(logTick)).toEqual(['1e−4', '0.01', '1', '1\u202f000', '1e4', '1e7']);
+  });
+
+  it('has round ticks and thins powers of ten', () => {
+    expect(roundTicks([0, 1], 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(roundTicks([-3, 3], 3)).toEqual([-2, 0, 2]);
+    expect(roundTicks([0, 1.3e6], 6)).toEqual([0, 2e5, 4e5, 6e5, 8e5, 1e6, 1.2e6]);
+    expect([roundTicks([7, 7], 4), roundTicks([Infinity, -Infinity], 4)]).toEqual([[7], []]);
+    expect(logTicks([0.02, 3e6], 8)).toEqual([0.1, 1, 10, 100, 1e3, 1e4, 1e5, 1e6]);
+    expect(logTicks([0.02, 3e6], 4)).toEqual([0.1, 10, 1e3, 1e5]);
+    expect(metricAxis('test_accuracy', [0, 1], false, 5).labels).toEqual(['0 %', '20 %', '40 %', '60 %', '80 %', '100 %']);
+  });
+
+  it('offers a logarithm to positive values over three orders of magnitude, never to fractions', () => {
+    expect(suitsLog('test_loss', [0.5, 501])).toBe(true);
+    expect(suitsLog('test_loss', [0.5, 500])).toBe(false);
+    expect(suitsLog('test_loss', [0, 1e6])).toBe(false);
+    expect(suitsLog('test_accuracy', [0.0001, 1])).toBe(false);
+    expect(suitsLog('test_loss', [])).toBe(false);
+    expect(logDomain([])).toEqual([0.1, 10]);
+  });
+
+  it('takes the logarithm by default, and not when a person refuses', () => {
+    for (const plot of [curvesPlot(wild), conditionPlot(wildSummary, null)]) {
+      expect([plot.suitsLog, plot.log]).toEqual([true, true]);
+      expect(plot.domain[0]).toBeGreaterThan(0.1);
+    }
+    expect(curvesPlot(wild, new Set(), true)).toMatchObject({ suitsLog: true, log: false, domain: [0, expect.any(Number)] });
+    expect(conditionPlot(wildSummary, null, true).log).toBe(false);
+    expect([curvesPlot(curves).suitsLog, conditionPlot(summary, 0).suitsLog]).toEqual([false, false]);
+  });
+});
+
+it('says what became of diverged trials only where some diverged', () => {
+  const without = { ...wildSummary, conditions: wildSummary.conditions.filter((row) => row.counts.diverged === 0) };
+  expect(divergedNote(wild, wildSummary)).toBe('Diverged trials are left out.');
+  expect(divergedNote({ ...wild, diverged: 'worst' } as typeof wild, wildSummary)).toContain('worst value');
+  expect(divergedNote(wild, without)).toBe('');
+  expect(divergedNote(wild, undefined)).toBe('');
 });

@@ -6,7 +6,7 @@ import { curvesChart } from '../src/lib/charts/curves-chart';
 import { curvesPlot } from '../src/lib/charts/curves-data';
 import { trialChart } from '../src/lib/charts/trial-chart';
 import { trialCharts } from '../src/lib/charts/trial-data';
-import { curves, metrics, summary } from './fixtures';
+import { curves, metrics, summary, wild, wildSummary } from './fixtures';
 
 const conditionNode = () => conditionChart(conditionPlot(summary, 0), 800, vi.fn());
 const curvesNode = () => curvesChart(curvesPlot(curves), 800);
@@ -48,4 +48,17 @@ it('keeps no inline style element, which a strict policy would refuse', () => {
 it('never writes NaN into the drawing', () => {
   const small = trialCharts(metrics).flatMap((group) => group.charts.map((chart) => trialChart(chart, 320)));
   for (const node of [conditionNode(), curvesNode(), ...small]) expect(node.outerHTML).not.toMatch(/NaN|undefined|Infinity/);
+});
+
+it('draws huge values whole: no text leaves the drawing on the left, and nothing becomes NaN', () => {
+  for (const linear of [false, true]) {
+    const nodes = [curvesChart(curvesPlot(wild, new Set(), linear), 800), conditionChart(conditionPlot(wildSummary, null, linear), 400, vi.fn())];
+    for (const node of nodes) expect(node.outerHTML).not.toMatch(/NaN|undefined|Infinity/);
+    const labels = [...(nodes[0]?.querySelectorAll('[text-anchor="end"] text') ?? [])];
+    expect(labels.length).toBeGreaterThan(3);
+    for (const label of labels) {
+      const right = Number(/translate\(([\d.]+)/.exec(label.getAttribute('transform') ?? '')?.[1]);
+      expect(right - 9).toBeGreaterThan((label.textContent ?? '').length * 7);
+    }
+  }
 });

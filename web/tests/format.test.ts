@@ -49,6 +49,7 @@ describe('times', () => {
   const now = Date.parse('2026-11-24T10:00:00Z');
 
   it('uses two units', () => {
+    expect(duration(0.1724)).toBe('172 ms');
     expect(duration(3.21)).toBe('3.2 s');
     expect(duration(59.7)).toBe('1 min 0 s');
     expect(duration(3599)).toBe('59 min 59 s');

@@ -3,8 +3,8 @@ import type { StateCounts, TrialRow } from '../src/lib/api/types';
 import { configGroups, flatten, show, sweptKeys } from '../src/lib/config';
 import { fileName } from '../src/lib/export';
 import { colour, dash } from '../src/lib/palette';
-import { describeCounts, finished, progressText, segments, STEER, total } from '../src/lib/states';
-import { pageOf, sortTrials } from '../src/lib/trials';
+import { describeCounts, describeLedger, finished, progressText, segments, STEER, total } from '../src/lib/states';
+import { detailOf, pageOf, sortTrials } from '../src/lib/trials';
 
 const NONE: StateCounts = { queued: 0, leased: 0, succeeded: 0, diverged: 0, failed: 0, dead: 0, cancelled: 0 };
 
@@ -26,6 +26,14 @@ describe('states', () => {
   it('does not say 100 % before the end', () => {
     expect(progressText(0.9999, 'running')).toBe('99 %');
     expect(progressText(1, 'finished')).toBe('100 %');
+  });
+
+  it('tells a cell that is open from one that ended without a result', () => {
+    expect(describeLedger(['succeeded', 'diverged'])).toBe('Every cell has an outcome.');
+    expect(describeLedger(['succeeded', 'failed'])).toBe('Every cell has an outcome. 1 cell ended without a result: 1 failed.');
+    expect(describeLedger(['queued', null, 'dead', 'cancelled', 'cancelled'])).toBe(
+      '2 cells have no outcome yet. 3 cells ended without a result: 1 dead, 2 cancelled.',
+    );
   });
 
   it('offers only what can be done', () => {
@@ -68,6 +76,15 @@ describe('trials', () => {
     expect(seeds(sortTrials(trials, 'metric', false))).toEqual([2, 1, 0]);
     expect(seeds(sortTrials(trials, 'metric', true))).toEqual([1, 2, 0]);
     expect(seeds(sortTrials(trials, 'queue', false))).toEqual([2, 0, 1]);
+  });
+
+  it('says where a trial diverged and why it failed', () => {
+    const said = (part: Partial<TrialRow>) => detailOf({ ...trial(0, null), reason: null, failures: 0, crashes: 0, ...part } as TrialRow);
+    expect(said({ state: 'diverged', diverged_step: 1260, reason: 'an earlier error' })).toBe('diverged at step 1\u202f260');
+    expect(said({ state: 'failed', reason: 'no such dataset' })).toBe('no such dataset');
+    expect(said({ state: 'dead', crashes: 3 })).toBe('given up after 3 expired leases');
+    expect(said({ state: 'leased', cancel_requested: true })).toContain('heartbeat');
+    expect(said({})).toBe('');
   });
 
   it('pages, and treats a page beyond the last as the last', () => {

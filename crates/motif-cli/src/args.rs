@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Experiment sweeps for biologically plausible learning: nothing lost, honest statistics, bit-identical re-runs.
 #[derive(Debug, Parser)]
-#[command(name = "motif", version, about, max_term_width = 110, propagate_version = true)]
+#[command(name = "motif", version, max_term_width = 110, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Workers,
     /// Write a sweep's trials to a file.
     Export(Export),
-    /// List, import and verify datasets.
+    /// List, import, fetch and verify datasets.
     #[command(subcommand)]
     Dataset(Dataset),
     /// Create, list and revoke tokens.
@@ -112,6 +112,9 @@ pub(crate) struct Train {
     /// Write result.json, metrics.jsonl and snapshots/ here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Replace an earlier run in that folder.
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
     /// Also record the first K minibatches and a snapshot after each.
     #[arg(long, default_value_t = 0, value_name = "K", requires = "out")]
     pub(crate) trace_steps: u64,
@@ -185,10 +188,18 @@ pub(crate) struct SweepId {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trial {
+    /// List a sweep's trials.
+    List {
+        #[command(flatten)]
+        sweep: SweepId,
+        /// Only those in this state: queued, leased, succeeded, diverged, failed, dead or cancelled.
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+    },
     /// Show a trial with its attempts and result.
     Show {
         /// The trial's id.
-        id: uuid::Uuid,
+        id: String,
     },
 }
 
@@ -216,14 +227,29 @@ pub(crate) struct Export {
 pub(crate) enum Dataset {
     /// List the datasets of the server, or of the data directory when no server is given or running.
     List,
-    /// Import a folder of MNIST's IDX files or CIFAR-10's binary files: to the server named by --server or
-    /// MOTIF_SERVER, else into the data directory.
+    /// Import a dataset: to the server named by --server or MOTIF_SERVER, else into the data directory.
+    ///
+    /// A folder may hold the IDX files of MNIST and its relatives, CIFAR-10's binary files or their archive, SVHN's
+    /// train_32x32.mat and test_32x32.mat, train.csv and test.csv (label first), or one NPZ file with x_train,
+    /// y_train, x_test and y_test.
     Import {
         /// The name to refer to it by.
         name: String,
-        /// The folder.
+        /// The folder, the NPZ file, or CIFAR-10's archive.
         path: PathBuf,
         /// Point an existing name at the new content.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Download a published dataset, check its files and import it: to the server named by --server or MOTIF_SERVER,
+    /// else into the data directory. What broke off is resumed.
+    Fetch {
+        /// cifar10, fashion-mnist, mnist or svhn.
+        name: String,
+        /// Fetch the same files from below this address instead of where they are published.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+        /// Fetch although the name is there, and point it at the new content.
         #[arg(long)]
         replace: bool,
     },

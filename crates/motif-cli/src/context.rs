@@ -10,7 +10,7 @@ use etcetera::{AppStrategy as _, AppStrategyArgs, choose_app_strategy};
 use motif_client::{Client, ClientOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::args::Global;
+use crate::{args::Global, system::SystemEntropy};
 
 /// Where a server listens unless told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
@@ -20,7 +20,7 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 pub(crate) struct ClientFile {
     /// The server's address.
     pub(crate) server: String,
-    /// A token for it, valid while this server runs.
+    /// A token for it.
     pub(crate) token: String,
     /// The dashboard's address, with a token that may submit and read.
     pub(crate) dashboard: String,
@@ -29,6 +29,40 @@ pub(crate) struct ClientFile {
 }
 
 const CLIENT_FILE: &str = "client.json";
+const TOKENS_FILE: &str = "local-tokens.json";
+
+/// The tokens that `motif up` hands to its own workers, to its owner's browser and to its owner's commands. They stay
+/// the same from one start to the next, so that a page or a waiting command outlives a restart; whoever deletes the
+/// file revokes them at the next start.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LocalTokens {
+    pub(crate) worker: String,
+    pub(crate) dashboard: String,
+    pub(crate) command: String,
+}
+
+impl LocalTokens {
+    /// The tokens of a data directory, made at its first `motif up`.
+    pub(crate) fn of(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join(TOKENS_FILE);
+        if let Some(tokens) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return Ok(tokens);
+        }
+        let mint = || motif_server::mint_token(&SystemEntropy);
+        let tokens = Self { worker: mint(), dashboard: mint(), command: mint() };
+        write_private(data, TOKENS_FILE, &tokens)?;
+        Ok(tokens)
+    }
+}
+
+/// Writes a file that only its owner can read, in one step.
+fn write_private(data: &Path, name: &str, content: &impl Serialize) -> anyhow::Result<()> {
+    let path = data.join(name);
+    let file = tempfile::Builder::new().prefix(".private").tempfile_in(data)?;
+    serde_json::to_writer_pretty(&file, content)?;
+    file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
 
 impl ClientFile {
     fn path(data: &Path) -> PathBuf {
@@ -37,11 +71,7 @@ impl ClientFile {
 
     /// Writes the file so that only its owner can read it, in one step.
     pub(crate) fn write(&self, data: &Path) -> anyhow::Result<()> {
-        let path = Self::path(data);
-        let file = tempfile::Builder::new().prefix(".client").tempfile_in(data)?;
-        serde_json::to_writer_pretty(&file, self)?;
-        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(())
+        write_private(data, CLIENT_FILE, self)
     }
 
     /// Reads the file, if a server has left one.

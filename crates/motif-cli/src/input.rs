@@ -2,7 +2,6 @@
 
 use std::{fs, io::Read as _};
 
-use anyhow::Context as _;
 use motif_sweep::spec::SpecErrors;
 use serde_json::Value;
 
@@ -36,7 +35,7 @@ pub(crate) fn read_input(path: &str) -> anyhow::Result<Input> {
         let file = fs::File::open(path).map_err(|e| WrongInput(format!("cannot open {path}: {e}")))?;
         (path.to_owned(), file.take(INPUT_MAX_BYTES + 1).read_to_string(&mut text))
     };
-    read.with_context(|| format!("cannot read {name} as text"))?;
+    read.map_err(|e| WrongInput(format!("cannot read {name} as text: {e}")))?;
     if text.len() as u64 > INPUT_MAX_BYTES {
         return Err(WrongInput(format!("{name} is larger than {INPUT_MAX_BYTES} bytes")).into());
     }

@@ -9,11 +9,11 @@ mod output;
 mod signals;
 mod system;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
-use args::{Cli, Command, Trial};
+use args::{Cli, Command};
 use clap::Parser as _;
-use commands::{Outcome, datasets, doctor, look, serve, sweeps, train, up, worker};
+use commands::{Outcome, datasets, doctor, look, serve, sweeps, train, trials, up, worker};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -52,7 +52,12 @@ fn init_logging(command: &Command) {
         _ => "warn",
     };
     let filter = EnvFilter::try_from_env("MOTIF_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
@@ -70,7 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Submit(args) => sweeps::submit(&global, &args).await,
             Command::Preset(command) => sweeps::preset(&global, &command).await,
             Command::Sweep(command) => sweeps::sweep(&global, &command).await,
-            Command::Trial(Trial::Show { id }) => look::trial(&global, id).await,
+            Command::Trial(command) => trials::run(&global, &command).await,
             Command::Workers => look::workers(&global).await,
             Command::Export(args) => look::export(&global, &args).await,
             Command::Dataset(command) => datasets::run(&global, &command).await,

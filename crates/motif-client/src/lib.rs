@@ -5,6 +5,7 @@
 //! [`Transport`], so that a simulation can lose, repeat and delay what passes it.
 
 pub mod api;
+pub mod download;
 mod error;
 mod http;
 mod retry;

@@ -30,7 +30,7 @@ impl RetryPolicy {
     pub const NONE: Self =
         Self { retries_max: 0, delay_min: Duration::ZERO, delay_max: Duration::ZERO, seed: None };
 
-    fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
+    pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
         let builder = ExponentialBuilder::new()
             .with_min_delay(self.delay_min)
             .with_max_delay(self.delay_max)

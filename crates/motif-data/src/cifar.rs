@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::dataset::{Dataset, MAX_DATASET_BYTES, Shape, Split};
 use crate::import::{ImportError, io_error, open};
 
+mod archive;
+
+pub use archive::ARCHIVE_FILE;
+pub(crate) use archive::{find_archive, read_archive};
+
 /// Rows and columns of an image.
 pub const CIFAR_SIDE_PIXELS: usize = 32;
 /// Number of classes.
@@ -53,29 +58,42 @@ pub(crate) fn read(folder: &Path, batches: &Batches) -> Result<Dataset, ImportEr
     }
     let mut test = Split::default();
     read_batch(&batches.test, room, &mut test)?;
+    dataset(folder, train, test)
+}
+
+fn dataset(path: &Path, train: Split, test: Split) -> Result<Dataset, ImportError> {
     Dataset::new(SHAPE, CIFAR_CLASSES, train, test)
-        .map_err(|source| ImportError::Dataset { path: folder.to_owned(), source })
+        .map_err(|source| ImportError::Dataset { path: path.to_owned(), source })
 }
 
 /// Appends the records of one file of at most `room` bytes; gives its length.
 fn read_batch(path: &Path, room: u64, split: &mut Split) -> Result<u64, ImportError> {
     let (mut reader, found) = open(path, room)?;
+    read_records(path, &mut reader, found, split)?;
+    Ok(found)
+}
+
+/// Appends the records of `found` bytes, which the caller has found to be a dataset's at most.
+fn read_records(
+    path: &Path,
+    reader: &mut dyn Read,
+    found: u64,
+    split: &mut Split,
+) -> Result<(), ImportError> {
     let record = CIFAR_RECORD_BYTES as u64;
-    if found == 0 || found % record != 0 {
+    if found == 0 || !found.is_multiple_of(record) {
         return Err(ImportError::Records { path: path.to_owned(), found, record });
     }
-    let records = usize::try_from(found / record).expect("at most MAX_DATASET_BYTES");
-    split.pixels.reserve(records * SHAPE.features());
     let mut bytes = [0; CIFAR_RECORD_BYTES];
-    for index in 0..records {
+    for index in 0..usize::try_from(found / record).expect("at most MAX_DATASET_BYTES") {
         reader.read_exact(&mut bytes).map_err(|source| io_error("read", path, source))?;
         let [label, pixels @ ..] = &bytes;
         if u16::from(*label) >= CIFAR_CLASSES {
-            let (label, max) = (*label, CIFAR_CLASSES as u8 - 1);
-            return Err(ImportError::Label { path: path.to_owned(), index, label, max });
+            let (label, max) = (i64::from(*label), i64::from(CIFAR_CLASSES) - 1);
+            return Err(ImportError::Label { path: path.to_owned(), index, label, min: 0, max });
         }
         split.labels.push(u16::from(*label));
         split.pixels.extend_from_slice(pixels);
     }
-    Ok(found)
+    Ok(())
 }

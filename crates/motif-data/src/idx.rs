@@ -2,11 +2,10 @@
 //!
 //! Must not know: which dataset it is, other formats.
 
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Dataset, MAX_DATASET_BYTES, MAX_SIDE_PIXELS, MAX_SPLIT_EXAMPLES, Shape, Split};
-use crate::import::{ImportError, io_error, open_maybe_gzip};
+use crate::import::{ImportError, Part, check_dim, check_size, join, open_maybe_gzip, read_at_most};
 
 /// Three dimensions of unsigned bytes: examples, rows, columns.
 pub const IMAGES_MAGIC: u32 = 0x0803;
@@ -51,26 +50,12 @@ pub(crate) fn find(folder: &Path, names: &[String]) -> Result<Option<Files>, Imp
 
 /// Reads the four files. The number of classes is the largest training label plus one.
 pub(crate) fn read(folder: &Path, files: &Files) -> Result<Dataset, ImportError> {
-    let (train, sides) = read_split(&files.train_images, &files.train_labels, MAX_IDX_LABEL)?;
-    let largest = train.labels.iter().copied().max().unwrap_or(0);
-    let largest_byte = u8::try_from(largest).expect("read from bytes");
-    let (test, test_sides) = read_split(&files.test_images, &files.test_labels, largest_byte)?;
-    if sides != test_sides {
-        let show = |(height, width): (usize, usize)| format!("{height} × {width}");
-        let (path, found, expected) = (files.test_images.clone(), show(test_sides), show(sides));
-        return Err(ImportError::ShapeMismatch { path, found, expected });
-    }
-    let shape = Shape { height: sides.0, width: sides.1, channels: 1 };
-    Dataset::new(shape, largest + 1, train, test)
-        .map_err(|source| ImportError::Dataset { path: folder.to_owned(), source })
+    let train = read_split(&files.train_images, &files.train_labels)?;
+    let test = read_split(&files.test_images, &files.test_labels)?;
+    join(folder, train, test)
 }
 
-/// One split, and the height and width of its images.
-fn read_split(
-    images_path: &Path,
-    labels_path: &Path,
-    max: u8,
-) -> Result<(Split, (usize, usize)), ImportError> {
+fn read_split(images_path: &Path, labels_path: &Path) -> Result<Part, ImportError> {
     let ([images, height, width], pixels) =
         read_file(images_path, IMAGES_MAGIC, [("images", MAX_SPLIT_EXAMPLES), SIDES[0], SIDES[1]])?;
     let ([labels], bytes) = read_file(labels_path, LABELS_MAGIC, [("labels", MAX_SPLIT_EXAMPLES)])?;
@@ -78,11 +63,13 @@ fn read_split(
         let (images_path, labels_path) = (images_path.to_owned(), labels_path.to_owned());
         return Err(ImportError::CountMismatch { images_path, images, labels_path, labels });
     }
-    if let Some(index) = bytes.iter().position(|&label| label > max) {
-        return Err(ImportError::Label { path: labels_path.to_owned(), index, label: bytes[index], max });
+    if let Some(index) = bytes.iter().position(|&label| label > MAX_IDX_LABEL) {
+        let (path, label, max) = (labels_path.to_owned(), i64::from(bytes[index]), i64::from(MAX_IDX_LABEL));
+        return Err(ImportError::Label { path, index, label, min: 0, max });
     }
-    let labels = bytes.into_iter().map(u16::from).collect();
-    Ok((Split { pixels, labels }, (height, width)))
+    let split = Split { pixels, labels: bytes.into_iter().map(u16::from).collect() };
+    let shape = Shape { height, width, channels: 1 };
+    Ok(Part { split, shape, images_path: images_path.to_owned(), labels_path: labels_path.to_owned() })
 }
 
 const SIDES: [(&str, usize); 2] = [("height", MAX_SIDE_PIXELS), ("width", MAX_SIDE_PIXELS)];
@@ -107,18 +94,11 @@ fn read_file<const D: usize>(
             let (path, found) = (path.to_owned(), header.len() as u64);
             return Err(ImportError::Truncated { path, found, expected: header_bytes });
         };
-        if value == 0 || value as usize > max {
-            let (path, value, max) = (path.to_owned(), u64::from(value), max as u64);
-            return Err(ImportError::OutOfRange { path, field, value, min: 1, max });
-        }
-        dims[index] = value as usize;
+        dims[index] = check_dim(path, field, u64::from(value), max)?;
     }
     // Below 2^24 × 2^10 × 2^10.
     let expected: u64 = dims.iter().map(|&dim| dim as u64).product();
-    if expected > MAX_DATASET_BYTES as u64 {
-        let (path, max) = (path.to_owned(), MAX_DATASET_BYTES as u64);
-        return Err(ImportError::TooLarge { path, bytes: expected, max });
-    }
+    check_size(path, expected, MAX_DATASET_BYTES as u64)?;
     // One byte more than promised: enough to see trailing data, and at its end gzip checks its sum.
     let data = read_at_most(path, &mut *reader, expected, 1)?;
     let found = data.len() as u64;
@@ -134,21 +114,4 @@ fn read_file<const D: usize>(
 
 fn be_u32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
-}
-
-/// Up to `wanted + beyond` bytes, fewer at the end. Memory grows with what is there, not with what a header claims.
-///
-/// A gzip stream that breaks off before `wanted` bytes gives what it had, as a plain file would.
-fn read_at_most(
-    path: &Path,
-    reader: &mut dyn Read,
-    wanted: u64,
-    beyond: u64,
-) -> Result<Vec<u8>, ImportError> {
-    let mut bytes = Vec::new();
-    match reader.take(wanted + beyond).read_to_end(&mut bytes) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof && (bytes.len() as u64) < wanted => Ok(bytes),
-        Err(error) => Err(io_error("read", path, error)),
-        Ok(_) => Ok(bytes),
-    }
 }

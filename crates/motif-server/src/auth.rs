@@ -16,6 +16,7 @@ use motif_store::Store;
 use motif_sweep::clock::Clock;
 use motif_wire::system::Scope;
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use crate::{error::ApiError, limits, options::SessionToken, tokens};
 
@@ -88,6 +89,8 @@ pub(crate) struct Auth {
     clock: Arc<dyn Clock>,
     session: Vec<([u8; 32], Known)>,
     cache: Mutex<Cache>,
+    /// Changes when a token is revoked.
+    revocations: watch::Sender<()>,
 }
 
 /// Stored tokens that were looked up lately.
@@ -103,7 +106,13 @@ impl Auth {
         let known = |token: SessionToken| {
             (token.hash, Known { name: token.name.into(), scopes: token.scopes.into() })
         };
-        Self { store, clock, session: session.into_iter().map(known).collect(), cache: Mutex::default() }
+        Self {
+            store,
+            clock,
+            session: session.into_iter().map(known).collect(),
+            cache: Mutex::default(),
+            revocations: watch::Sender::new(()),
+        }
     }
 
     /// Forgets what it remembers of stored tokens: one was revoked.
@@ -111,6 +120,31 @@ impl Auth {
         let mut cache = self.cache();
         cache.known.clear();
         cache.generation += 1;
+        drop(cache);
+        self.revocations.send_replace(());
+    }
+
+    /// Ends when the request's token no longer allows what it did: for answers that go on after the check.
+    ///
+    /// It looks at once, after every revocation and every [`limits::STREAM_TOKEN_CHECK_EVERY_S`], past the cache.
+    pub(crate) async fn revoked(self: Arc<Self>, headers: HeaderMap, access: Access) {
+        let mut revocations = self.revocations.subscribe();
+        let every = Duration::from_secs(limits::STREAM_TOKEN_CHECK_EVERY_S);
+        while self.still_allows(&headers, access).await {
+            // The sender lives as long as `self`; time passing is the other reason to look again.
+            let _ = tokio::time::timeout(every, revocations.changed()).await;
+        }
+    }
+
+    /// A store that cannot be read at the moment says nothing against a token.
+    async fn still_allows(&self, headers: &HeaderMap, access: Access) -> bool {
+        let Ok(token) = bearer(headers) else { return false };
+        let hash = tokens::token_hash(token);
+        let known = match self.session(&hash) {
+            Some(known) => Ok(Some(known)),
+            None => self.stored(&hash).await,
+        };
+        known.is_err() || known.is_ok_and(|known| known.is_some_and(|known| access.allows(&known.scopes)))
     }
 
     async fn principal(&self, headers: &HeaderMap, access: Access) -> Result<Principal, ApiError> {
@@ -126,7 +160,7 @@ impl Auth {
         Err(ApiError::Forbidden { needed: access.scope().unwrap_or("none"), held })
     }
 
-    async fn known(&self, hash: &[u8; 32]) -> Result<Option<Known>, ApiError> {
+    fn session(&self, hash: &[u8; 32]) -> Option<Known> {
         // All entries are compared, so that the time taken says nothing about which one is near.
         let mut found = None;
         for (stored, known) in &self.session {
@@ -134,8 +168,21 @@ impl Auth {
                 found = Some(known.clone());
             }
         }
-        if found.is_some() {
-            return Ok(found);
+        found
+    }
+
+    async fn stored(&self, hash: &[u8; 32]) -> Result<Option<Known>, ApiError> {
+        let Some(record) = self.store.token_by_hash(*hash).await? else { return Ok(None) };
+        if record.revoked_at.is_some() || !bool::from(record.hash.ct_eq(hash)) {
+            return Ok(None);
+        }
+        let scopes = record.scopes.iter().filter_map(|name| tokens::scope_from_name(name)).collect();
+        Ok(Some(Known { name: record.name.into(), scopes }))
+    }
+
+    async fn known(&self, hash: &[u8; 32]) -> Result<Option<Known>, ApiError> {
+        if let Some(known) = self.session(hash) {
+            return Ok(Some(known));
         }
         let now = self.clock.monotonic();
         let generation = {
@@ -146,12 +193,7 @@ impl Auth {
             }
             cache.generation
         };
-        let Some(record) = self.store.token_by_hash(*hash).await? else { return Ok(None) };
-        if record.revoked_at.is_some() || !bool::from(record.hash.ct_eq(hash)) {
-            return Ok(None);
-        }
-        let scopes = record.scopes.iter().filter_map(|name| tokens::scope_from_name(name)).collect();
-        let known = Known { name: record.name.into(), scopes };
+        let Some(known) = self.stored(hash).await? else { return Ok(None) };
         let mut cache = self.cache();
         if cache.generation == generation {
             if cache.known.len() >= limits::TOKEN_CACHE_MAX {

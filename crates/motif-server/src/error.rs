@@ -30,13 +30,8 @@ pub(crate) enum ApiError {
     #[error("the spec cannot be run as it is")]
     Spec(SpecErrors),
     /// 400: the body is understood and breaks a rule.
-    #[error("{detail}")]
-    Rule {
-        /// What would be right.
-        detail: String,
-        /// The fields to blame.
-        errors: Vec<FieldError>,
-    },
+    #[error("the body breaks a rule")]
+    Rule(Vec<FieldError>),
     /// 401: no token, or an unknown one.
     #[error("{0}")]
     Unauthorized(&'static str),
@@ -57,6 +52,9 @@ pub(crate) enum ApiError {
     /// 408: the client was too slow.
     #[error("the request's body did not arrive in time")]
     Slow,
+    /// 415: the body is of another media type.
+    #[error("the body must be `application/json`, not `{0}`")]
+    MediaType(String),
     /// 413: the body is too large.
     #[error("the body is larger than {max_bytes} bytes")]
     TooLarge {
@@ -121,11 +119,7 @@ impl ApiError {
 
     /// A body's field that breaks a rule.
     pub(crate) fn rule(field: impl Into<String>, message: impl Into<String>, value: Option<String>) -> Self {
-        let (field, message) = (field.into(), message.into());
-        Self::Rule {
-            detail: format!("{field}: {message}"),
-            errors: vec![field_error(field, message, value, None)],
-        }
+        Self::Rule(vec![field_error(field, message, value, None)])
     }
 
     /// Status, code, text for people, and fields to blame.
@@ -133,22 +127,25 @@ impl ApiError {
         let text = self.to_string();
         match self {
             Self::Body(errors) => {
-                (StatusCode::BAD_REQUEST, ProblemCode::MalformedBody, first(&text, &errors), errors)
+                (StatusCode::BAD_REQUEST, ProblemCode::MalformedBody, counted(&text, &errors), errors)
             }
             Self::Parameter(errors) => {
-                (StatusCode::BAD_REQUEST, ProblemCode::BadParameter, first(&text, &errors), errors)
+                (StatusCode::BAD_REQUEST, ProblemCode::BadParameter, counted(&text, &errors), errors)
             }
             Self::Spec(errors) => {
                 let errors: Vec<_> = errors.into_iter().map(spec_field).collect();
-                (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::InvalidSpec, first(&text, &errors), errors)
+                (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::InvalidSpec, counted(&text, &errors), errors)
             }
-            Self::Rule { detail, errors } => {
-                (StatusCode::BAD_REQUEST, ProblemCode::MalformedBody, detail, errors)
+            Self::Rule(errors) => {
+                (StatusCode::BAD_REQUEST, ProblemCode::MalformedBody, counted(&text, &errors), errors)
             }
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, ProblemCode::Unauthorized, text, vec![]),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, ProblemCode::Forbidden, text, vec![]),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, ProblemCode::NotFound, text, vec![]),
-            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, ProblemCode::BadParameter, text, vec![]),
+            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed, text, vec![]),
+            Self::MediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, ProblemCode::UnsupportedMediaType, text, vec![])
+            }
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, ProblemCode::MalformedBody, text, vec![]),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::TooLarge, text, vec![]),
             Self::Protocol { .. } => {
@@ -188,12 +185,12 @@ fn spec_field(error: motif_sweep::spec::SpecError) -> FieldError {
     field_error(error.field, error.message, error.value, error.suggestion)
 }
 
-/// The first error in one line, so that a reader of `detail` alone knows what to do.
-fn first(text: &str, errors: &[FieldError]) -> String {
-    let Some(error) = errors.first() else { return text.to_owned() };
-    let field = if error.field.is_empty() { String::new() } else { format!("{}: ", error.field) };
-    let more = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
-    format!("{text}: {field}{}{more}", error.message)
+/// A summary: what is wrong in detail stands in `errors`, and there alone.
+fn counted(text: &str, errors: &[FieldError]) -> String {
+    match errors.len() {
+        1 => format!("{text}: 1 error"),
+        count => format!("{text}: {count} errors"),
+    }
 }
 
 fn internal() -> (StatusCode, ProblemCode, String, Vec<FieldError>) {
@@ -236,12 +233,10 @@ fn library_parts(error: LibraryError) -> (StatusCode, ProblemCode, String, Vec<F
     let text = error.to_string();
     match error {
         LibraryError::Name { name } => {
-            let errors = vec![field_error("name", text.clone(), Some(name), None)];
-            (StatusCode::BAD_REQUEST, ProblemCode::BadParameter, text, errors)
+            ApiError::Parameter(vec![field_error("name", text, Some(name), None)]).parts()
         }
         LibraryError::Hash { hash } => {
-            let errors = vec![field_error("hash", text.clone(), Some(hash), None)];
-            (StatusCode::BAD_REQUEST, ProblemCode::BadParameter, text, errors)
+            ApiError::Parameter(vec![field_error("hash", text, Some(hash), None)]).parts()
         }
         LibraryError::UnknownName { .. } | LibraryError::UnknownHash { .. } => {
             (StatusCode::NOT_FOUND, ProblemCode::NotFound, text, vec![])

@@ -32,6 +32,8 @@ pub const EVENT_STREAMS_MAX: usize = 256;
 pub const EVENT_BUFFER_MAX: usize = 1024;
 /// An event stream says something at least this often, in seconds.
 pub const EVENT_KEEP_ALIVE_S: u64 = 15;
+/// The token behind an event stream is looked at again at least this often, in seconds.
+pub const STREAM_TOKEN_CHECK_EVERY_S: u64 = 5;
 /// A sweep's counts are sent at most this often, in milliseconds.
 pub const COUNTS_EVENT_EVERY_MS: u64 = 500;
 /// Longest wait of a claim, in seconds.

@@ -7,7 +7,7 @@ use motif_store::records::{ConditionRecord, NewSweep, NewTrial};
 use motif_sweep::{
     ids::{SweepId, TrialId},
     lifecycle::Policy,
-    plan::Plan,
+    plan::{Condition, Plan},
     spec::{SpecError, SpecErrors, SweepSpec},
 };
 
@@ -30,7 +30,8 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     });
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
-    let hashes = dataset_hashes(state, &plan).await?;
+    let datasets = datasets(state, &plan).await?;
+    check_limits(&spec, &plan, &datasets).map_err(ApiError::Spec)?;
     let trials = plan.trials.iter().map(|trial| NewTrial {
         id: TrialId(state.ids.next()),
         condition: trial.condition,
@@ -45,25 +46,28 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
         seeds: plan.seeds.clone(),
         policy,
         trials: trials.collect(),
-        conditions: conditions(&plan, &hashes),
+        conditions: conditions(&plan, &datasets),
         principal: principal.to_owned(),
     })
 }
 
-fn conditions(plan: &Plan, hashes: &BTreeMap<String, String>) -> Vec<ConditionRecord> {
-    let record = |condition: &motif_sweep::plan::Condition| ConditionRecord {
+fn conditions(plan: &Plan, datasets: &BTreeMap<String, DatasetEntry>) -> Vec<ConditionRecord> {
+    let record = |condition: &Condition| ConditionRecord {
         index: condition.index,
         label: condition.label.clone(),
         axes: condition.axes.clone(),
         config: serde_json::to_value(&condition.config).expect("a config is plain data"),
         config_hash: condition.config_hash(),
-        dataset_hash: hashes.get(&condition.config.dataset).cloned().unwrap_or_default(),
+        dataset_hash: datasets
+            .get(&condition.config.dataset)
+            .map(|entry| entry.hash.clone())
+            .unwrap_or_default(),
     };
     plan.conditions.iter().map(record).collect()
 }
 
-/// The content hash behind each dataset's name; a name of unknown contents is an error that names the nearest one.
-async fn dataset_hashes(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String, String>> {
+/// The dataset behind each name; a name of unknown contents is an error that names the nearest one.
+async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String, DatasetEntry>> {
     let mut conditions: BTreeMap<String, String> = BTreeMap::new();
     for condition in &plan.conditions {
         conditions.entry(condition.config.dataset.clone()).or_insert_with(|| condition.label.clone());
@@ -76,16 +80,57 @@ async fn dataset_hashes(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<
     };
     let (entries, known) = state.library(resolve).await?;
     let mut errors = SpecErrors::default();
-    let mut hashes = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for (name, entry) in entries {
         match entry {
             Some(entry) => {
-                hashes.insert(name, entry.hash);
+                found.insert(name, entry);
             }
             None => errors.push(unknown_dataset(&name, &known)),
         }
     }
-    errors.or(hashes).map_err(ApiError::Spec)
+    errors.or(found).map_err(ApiError::Spec)
+}
+
+/// A trial that asks for more examples than there are would fail on every worker.
+fn check_limits(
+    spec: &SweepSpec,
+    plan: &Plan,
+    datasets: &BTreeMap<String, DatasetEntry>,
+) -> Result<(), SpecErrors> {
+    let mut errors = SpecErrors::default();
+    for condition in &plan.conditions {
+        let config = &condition.config;
+        let Some(entry) = datasets.get(&config.dataset) else { continue };
+        let limits = [
+            ("train_limit", config.train_limit, "training", entry.summary.train_examples),
+            ("test_limit", config.test_limit, "test", entry.summary.test_examples),
+        ];
+        for (key, limit, what, examples) in limits {
+            let Some(limit) = limit.filter(|&limit| limit > examples) else { continue };
+            let message = format!(
+                "expected at most {examples}: the dataset {:?} has {examples} {what} examples; leave it out to take all",
+                config.dataset
+            );
+            let error = SpecError::new(origin(spec, plan, condition, key), message);
+            errors.push(error.found(&serde_json::Value::from(limit)));
+        }
+    }
+    errors.or(())
+}
+
+/// Where the spec sets a condition's key: in an axis, in an arm, or for all trials.
+fn origin(spec: &SweepSpec, plan: &Plan, condition: &Condition, key: &str) -> String {
+    if condition.axes.contains_key(key) {
+        return format!("axes.{key}");
+    }
+    // Arms come after the crossed conditions.
+    let crossed = plan.conditions.len().saturating_sub(spec.arms.len());
+    let arm = (condition.index as usize).checked_sub(crossed);
+    match arm.filter(|&arm| spec.arms.get(arm).is_some_and(|keys| keys.contains_key(key))) {
+        Some(arm) => format!("arms[{arm}].{key}"),
+        None => format!("trial.{key}"),
+    }
 }
 
 fn unknown_dataset(name: &str, known: &[String]) -> SpecError {

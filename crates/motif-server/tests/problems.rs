@@ -27,6 +27,7 @@ fn check(case: &Case, problem: &Problem) {
     assert_eq!(error.value.as_deref(), case.value, "{what}: {error:?}");
     assert_eq!(error.suggestion.as_deref(), case.suggestion, "{what}: {error:?}");
     assert!(!error.message.is_empty());
+    assert!(!problem.detail.contains(&error.message), "{what}: the same text twice: {problem:?}");
 }
 
 fn spec(change: impl FnOnce(&mut Value)) -> String {
@@ -165,6 +166,7 @@ async fn a_bad_parameter_is_refused_by_name() {
             Some("test_accuracy"),
         ),
         (format!("/api/v1/sweeps/{sweep}/summary?diverged=ignore"), "diverged", Some("ignore"), None),
+        (format!("/api/v1/sweeps/{sweep}/curves?diverged=wort"), "diverged", Some("wort"), Some("worst")),
         (format!("/api/v1/sweeps/{sweep}/export?format=xml"), "format", Some("xml"), None),
         (format!("/api/v1/sweeps/{sweep}/ledger?x=1"), "x", Some("1"), None),
         ("/api/v1/events?sweep=1".to_owned(), "sweep", Some("1"), None),
@@ -175,7 +177,7 @@ async fn a_bad_parameter_is_refused_by_name() {
         let error = &problem.errors[0];
         let found = (error.field.as_str(), error.value.as_deref(), error.suggestion.as_deref());
         assert_eq!(found, (field, value, suggestion), "{path}: {error:?}");
-        assert!(problem.detail.contains(&error.message), "{}", problem.detail);
+        assert_eq!(problem.detail, "a parameter is wrong: 1 error", "{path}");
     }
 }
 
@@ -202,7 +204,8 @@ async fn what_does_not_exist_is_a_problem_document_too() {
     for (method, path) in
         [(Method::DELETE, "/api/v1/sweeps"), (Method::POST, "/"), (Method::PUT, "/api/v1/claims")]
     {
-        admin.refused(admin.request(method, path), StatusCode::METHOD_NOT_ALLOWED).await;
+        let problem = admin.refused(admin.request(method, path), StatusCode::METHOD_NOT_ALLOWED).await;
+        assert_eq!(problem.code, ProblemCode::MethodNotAllowed, "{path}");
     }
 }
 
@@ -215,4 +218,77 @@ async fn a_body_that_is_too_large_is_refused() {
     let problem = admin.refused(request, StatusCode::PAYLOAD_TOO_LARGE).await;
     assert_eq!(problem.code, ProblemCode::TooLarge);
     assert!(problem.detail.contains("8388608"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn a_body_of_another_media_type_is_refused() {
+    let app = TestApp::start().await;
+    let submit = app.with(Scope::Submit);
+    for path in ["/api/v1/sweeps", "/api/v1/tokens"] {
+        for media_type in
+            ["text/plain", "application/x-www-form-urlencoded", "text/json;charset=utf-8", "jso"]
+        {
+            let request =
+                app.admin().request(Method::POST, path).header("content-type", media_type).body("{}");
+            let problem = submit.refused(request, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+            assert_eq!(problem.code, ProblemCode::UnsupportedMediaType);
+            assert!(problem.detail.contains(media_type), "{}", problem.detail);
+        }
+    }
+    for media_type in ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
+    {
+        let body = build::sweep("typed", 1).to_string();
+        let request =
+            submit.request(Method::POST, "/api/v1/sweeps").header("content-type", media_type).body(body);
+        assert_eq!(submit.send(request).await.status(), StatusCode::CREATED, "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_given_twice_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let submit = app.with(Scope::Submit);
+    let cases = [
+        (r#"{"name": "a", "seeds": 2, "name": "b"}"#, "name", "\"b\""),
+        (r#"{"name": "a", "trial": {"epochs": 1, "epochs": 2}}"#, "trial.epochs", "2"),
+        (r#"{"name": "a", "arms": [{}, {"ratio": 1, "ratio": 3}]}"#, "arms[1].ratio", "3"),
+    ];
+    for (body, field, value) in cases {
+        let request = submit.request(Method::POST, "/api/v1/sweeps").body(body);
+        let problem = submit.refused(request, StatusCode::BAD_REQUEST).await;
+        let error = &problem.errors[0];
+        assert_eq!((error.field.as_str(), error.value.as_deref()), (field, Some(value)), "{error:?}");
+        assert!(error.message.contains("twice"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_above_the_datasets_size_is_refused() {
+    let app = TestApp::start().await;
+    let caller = app.with(Scope::Submit);
+    let entry = app.library.resolve("glyphs").unwrap().unwrap();
+    let (train, test) = (entry.summary.train_examples, entry.summary.test_examples);
+    type Change = fn(&mut Value, usize);
+    let changes: [(&str, usize, Change); 3] = [
+        ("trial.train_limit", train, |s, n| s["trial"]["train_limit"] = json!(n)),
+        ("axes.test_limit", test, |s, n| s["axes"] = json!({"rule": ["bp", "sal"], "test_limit": [7, n]})),
+        ("arms[0].train_limit", train, |s, n| s["arms"] = json!([{"label": "x", "train_limit": n}])),
+    ];
+    for (field, size, change) in changes {
+        let limited = |limit| {
+            let body = spec(|s| {
+                s.as_object_mut().unwrap().remove("baseline");
+                change(s, limit);
+            });
+            caller.request(Method::POST, "/api/v1/sweeps").body(body)
+        };
+        let problem = caller.refused(limited(size + 1), StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(problem.code, ProblemCode::InvalidSpec);
+        assert_eq!(problem.errors.len(), 1, "{problem:?}");
+        let error = &problem.errors[0];
+        let value = (size + 1).to_string();
+        assert_eq!((error.field.as_str(), error.value.as_deref()), (field, Some(value.as_str())));
+        assert!(error.message.contains(&format!("{size}")), "{error:?}");
+        assert_eq!(caller.send(limited(size)).await.status(), StatusCode::CREATED, "{field}: all of them");
+    }
 }

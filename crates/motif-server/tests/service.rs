@@ -71,6 +71,30 @@ async fn the_server_ends_in_time_with_waiting_claims_and_open_streams() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_its_token_is_revoked_and_no_other_does() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let mut streams = Vec::new();
+    let mut made = Vec::new();
+    for name in ["gone", "kept"] {
+        let body = json!({"name": name, "scopes": ["read"]});
+        let token: TokenCreated = admin.post("/api/v1/tokens", &body, StatusCode::CREATED).await;
+        let reader = app.with_token(Some(&token.token));
+        streams.push(reader.send(reader.request(Method::GET, "/api/v1/events")).await);
+        made.push(token.row.id);
+    }
+    let kept = streams.pop().expect("two were opened");
+    let gone = streams.pop().expect("two were opened");
+    assert_eq!(gone.status(), StatusCode::OK);
+    let path = format!("/api/v1/tokens/{}", made[0]);
+    assert_eq!(admin.send(admin.request(Method::DELETE, &path)).await.status(), StatusCode::NO_CONTENT);
+    let ended = tokio::time::timeout(Duration::from_secs(10), gone.bytes_stream().collect::<Vec<_>>()).await;
+    assert!(ended.expect("the stream ends").iter().all(Result::is_ok), "it ends orderly");
+    let sweep = admin.submit(&build::sweep("after", 1)).await.row.id.to_string();
+    events(kept, |text| text.contains(&sweep)).await;
+}
+
+#[tokio::test]
 async fn tokens_are_made_listed_and_revoked() {
     let app = TestApp::start().await;
     let admin = app.admin();

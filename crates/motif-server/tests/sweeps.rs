@@ -76,7 +76,7 @@ async fn a_sweep_goes_from_submission_to_statistics() {
     let csv = reader.text(&format!("{path}/export")).await;
     assert_eq!(csv.lines().count(), 7);
     let header = csv.lines().next().unwrap();
-    for column in ["axes.rule", "metrics.test_accuracy", "seed", "state", "result_hash", "worker"] {
+    for column in ["axes.rule", "test_accuracy", "seed", "state", "result_hash", "worker"] {
         assert!(header.split(',').any(|found| found == column), "{column} in {header}");
     }
     let json: Value = reader.get(&format!("{path}/export?format=json")).await;

@@ -18,9 +18,16 @@ use crate::{
     trial,
 };
 
+/// What commands take for the newest sweep, so that no sweep may be called so.
+const RESERVED_NAME: &str = "latest";
+
 /// Checks every part.
 pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     text("name", &spec.name, NAME_MAX_CHARS, errors);
+    if spec.name.trim() == RESERVED_NAME {
+        let message = "this name is taken: it stands for the newest sweep, whatever it is called";
+        errors.push(SpecError::new("name", message).found(&Value::from(spec.name.as_str())));
+    }
     if let Some(description) = &spec.description
         && description.chars().count() > DESCRIPTION_MAX_CHARS
     {
@@ -128,12 +135,25 @@ fn axes(axes: &Map<String, Value>, errors: &mut SpecErrors) {
         }
         for (index, value) in values.iter().enumerate() {
             axis_value(key, value, &format!("{field}[{index}]"), errors);
+            if values[..index].iter().any(|earlier| same(earlier, value)) {
+                let message = "this value is listed twice";
+                errors.push(SpecError::new(format!("{field}[{index}]"), message).found(value));
+            }
         }
         let opened = keys::undotted(&Map::from_iter([(key.clone(), Value::Null)]), "axes", errors);
         if covers(&seen, &opened) || covers(&opened, &seen) {
             errors.push(SpecError::new(&field, "another axis already sweeps this key or a part of it"));
         }
         keys::overlay(&mut seen, &opened);
+    }
+}
+
+/// Whether two values mean the same: `1` and `1.0` do.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        _ => a == b,
     }
 }
 

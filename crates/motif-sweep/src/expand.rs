@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     check,
     errors::{SpecError, SpecErrors},
-    keys, label, normal, order,
+    keys, label, metric, normal, order,
     plan::{Condition, Plan},
     spec::{CONDITIONS_MAX, SweepSpec, TRIALS_MAX},
     trial,
@@ -43,6 +43,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
         return Err(errors);
     }
     check_distinct(&conditions, &mut errors);
+    metric::check(&spec.metric, &conditions, &mut errors);
     let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
     if !errors.is_empty() {
         return Err(errors);
@@ -177,7 +178,9 @@ fn check_distinct(conditions: &[Condition], errors: &mut SpecErrors) {
     for condition in conditions {
         if let Some(other) = labels.insert(condition.label.as_str(), condition.index) {
             let message = format!("conditions {other} and {} have the same label", condition.index);
-            errors.push(SpecError::new("arms", message).found(&Value::from(condition.label.as_str())));
+            // An arm, when there is one, comes last.
+            let field = if condition.axes.is_empty() { "arms" } else { "axes" };
+            errors.push(SpecError::new(field, message).found(&Value::from(condition.label.as_str())));
         }
         let same = configs.insert(normal::key(&condition.config), condition);
         if let Some(other) = same.filter(|other| other.label != condition.label) {

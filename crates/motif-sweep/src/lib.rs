@@ -13,6 +13,7 @@ pub mod ids;
 mod keys;
 mod label;
 pub mod lifecycle;
+mod metric;
 mod normal;
 mod order;
 pub mod plan;

@@ -28,6 +28,10 @@ pub enum ProblemCode {
     Conflict,
     /// 422: the idempotency key was used with another body.
     IdempotencyMismatch,
+    /// 405: the path exists, the method does not.
+    MethodNotAllowed,
+    /// 415: the body's media type is not the one that is read here.
+    UnsupportedMediaType,
     /// 413: the body is larger than allowed.
     TooLarge,
     /// 426: the worker speaks another protocol version.

@@ -22,14 +22,14 @@ pub struct IntervalRow {
     pub n: u64,
 }
 
-/// What happens to diverged trials in a mean.
+/// What happens to diverged trials in a mean, final or over training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DivergedPolicy {
     /// They are left out, and counted.
     #[default]
     Exclude,
-    /// They count with the worst value seen in the sweep.
+    /// They count with the worst value seen in the sweep; in a curve, from the step after the last they logged.
     Worst,
 }
 
@@ -143,7 +143,7 @@ pub struct CurvePoint {
     pub step: u64,
     /// Epochs done.
     pub epoch: f64,
-    /// Seeds that logged this step.
+    /// Seeds that count at this step.
     pub n: u64,
     /// Mean over those seeds.
     pub mean: f64,
@@ -173,6 +173,8 @@ pub struct Curves {
     pub metric: String,
     /// Names of all metrics that could be asked for.
     pub metrics: Vec<String>,
+    /// What happened to diverged trials.
+    pub diverged: DivergedPolicy,
     /// One curve per condition.
     pub conditions: Vec<ConditionCurve>,
 }

@@ -76,7 +76,8 @@ export function count(value: Maybe): string {
 /** A duration in its two largest units. */
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return MISSING;
-  if (seconds < 0) return '0 s';
+  if (seconds <= 0) return '0 s';
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
@@ -124,6 +125,11 @@ export function short(id: string | null | undefined, length = 8): string {
 /** A metric's name for people: `norm.v_bar.2` stays, `test_accuracy` becomes `test accuracy`. */
 export function metricName(metric: string): string {
   return metric.includes('.') ? metric : metric.replaceAll('_', ' ');
+}
+
+/** Whether a metric says something of the result: the schedule's `rate` is an input that is only logged. */
+export function isResult(metric: string): boolean {
+  return metric !== 'rate';
 }
 
 /** The interval's method for people. */

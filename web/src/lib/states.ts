@@ -1,6 +1,6 @@
 // What each state is called, its letter in the ledger, and its CSS colour. Colour never stands alone.
 import { TRIAL_STATES, type StateCounts, type SweepState, type TrialState } from './api/types';
-import { percent } from './format';
+import { percent, plural } from './format';
 
 export interface StateLook {
   name: string;
@@ -55,6 +55,20 @@ export function segments(counts: StateCounts): Segment[] {
 export function describeCounts(counts: StateCounts): string {
   const parts = segments(counts).map((segment) => `${segment.count} ${segment.name}`);
   return parts.length === 0 ? 'no trials' : `${total(counts)} trials: ${parts.join(', ')}`;
+}
+
+/** What a ledger lacks, in words: cells still open, and cells that ended without a result. */
+export function describeLedger(states: (string | null | undefined)[]): string {
+  const number = (state: TrialState) => states.filter((one) => one === state).length;
+  const lost = (['failed', 'dead', 'cancelled'] as const).filter((state) => number(state) > 0);
+  const ended = lost.reduce((sum, state) => sum + number(state), 0);
+  const open = states.length - ended - number('succeeded') - number('diverged');
+  const parts = [open === 0 ? 'Every cell has an outcome.' : `${plural(open, 'cell has', 'cells have')} no outcome yet.`];
+  if (ended > 0) {
+    const which = lost.map((state) => `${number(state)} ${TRIAL_LOOKS[state].name}`).join(', ');
+    parts.push(`${plural(ended, 'cell', 'cells')} ended without a result: ${which}.`);
+  }
+  return parts.join(' ');
 }
 
 /** Progress for a title: never 100 % before the end. */

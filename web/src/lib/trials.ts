@@ -1,5 +1,6 @@
 // Sorting and paging of trials that are loaded. Pure.
 import type { TrialRow } from './api/types';
+import { count, plural } from './format';
 
 export const SORTS = ['queue', 'label', 'seed', 'state', 'metric', 'attempts', 'finished'] as const;
 export type Sort = (typeof SORTS)[number];
@@ -45,4 +46,14 @@ export function pageOf<T>(items: T[], page: number, size: number): { items: T[];
   const pages = Math.max(1, Math.ceil(items.length / size));
   const at = Math.min(Math.max(0, page), pages - 1);
   return { items: items.slice(at * size, (at + 1) * size), page: at, pages };
+}
+
+/** What a reader wants to know beside the state: where it diverged, why it failed, that it is about to stop. */
+export function detailOf(trial: TrialRow): string {
+  if (trial.state === 'diverged' && trial.diverged_step != null) return `diverged at step ${count(trial.diverged_step)}`;
+  if (trial.cancel_requested && trial.state === 'leased') return 'stopping at the next heartbeat';
+  if (trial.reason) return trial.reason;
+  if (trial.state === 'failed') return `${plural(trial.failures, 'error')} reported, no reason given`;
+  if (trial.state === 'dead') return `given up after ${plural(trial.crashes, 'expired lease')}`;
+  return '';
 }

@@ -8,7 +8,7 @@ use motif_wire::system::DatasetRow;
 
 use crate::{
     args::{Dataset as Command, Global},
-    commands::Outcome,
+    commands::{Outcome, fetch},
     input::WrongInput,
     output::{self, tables},
 };
@@ -17,6 +17,9 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ou
     match command {
         Command::List => list(global).await,
         Command::Import { name, path, replace } => import(global, name, path, *replace).await,
+        Command::Fetch { name, mirror, replace } => {
+            fetch::run(global, name, mirror.as_deref(), *replace).await
+        }
         Command::Verify { name } => {
             let summary = Library::open(global.data_dir()?)?.verify(name)?;
             output::emit(global.json, &summary, || {
@@ -65,7 +68,7 @@ fn local(global: &Global) -> anyhow::Result<Vec<DatasetRow>> {
     Ok(Library::open(global.data_dir()?)?.list()?.iter().map(row).collect())
 }
 
-fn row(entry: &DatasetEntry) -> DatasetRow {
+pub(crate) fn row(entry: &DatasetEntry) -> DatasetRow {
     let summary = &entry.summary;
     DatasetRow {
         name: entry.name.clone(),
@@ -81,15 +84,30 @@ fn row(entry: &DatasetEntry) -> DatasetRow {
     }
 }
 
-/// Reads and checks the files here, then puts them where they are wanted: on the named server or in the library.
+/// Reads and checks the files here, then puts them where they are wanted.
 async fn import(global: &Global, name: &str, path: &Path, replace: bool) -> anyhow::Result<Outcome> {
     let dataset: Dataset = motif_data::import(path).map_err(|e| WrongInput(chain(&e)))?;
+    store(global, name, &dataset, replace).await
+}
+
+/// Puts a dataset on the named server, or into the library when none is named.
+pub(crate) async fn store(
+    global: &Global,
+    name: &str,
+    dataset: &Dataset,
+    replace: bool,
+) -> anyhow::Result<Outcome> {
     let row = if global.server.is_some() {
         global.client()?.dataset_put(name, dataset.to_bytes(), replace).await?
     } else {
-        row(&Library::open(global.data_dir()?)?.put(name, &dataset, replace)?)
+        row(&Library::open(global.data_dir()?)?.put(name, dataset, replace)?)
     };
-    output::emit(global.json, &row, || {
+    show(global, &row)
+}
+
+/// Prints what a dataset is.
+pub(crate) fn show(global: &Global, row: &DatasetRow) -> anyhow::Result<Outcome> {
+    output::emit(global.json, row, || {
         format!(
             "{}: {} training and {} test examples of {}×{}×{} in {} classes\ncontent hash {}",
             row.name,

@@ -1,58 +1,16 @@
-//! `motif trial`, `workers`, `export`, `token`: looking at what a server has, and who may.
+//! `motif workers`, `export`, `token`: looking at what a server has, and who may.
 
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use motif_wire::{system::Scope, trials::TrialDetail};
-use uuid::Uuid;
+use motif_wire::system::Scope;
 
 use crate::{
     args::{Export, ExportFormat, Global, Token},
     commands::{Outcome, sweeps::resolve},
     input::WrongInput,
-    output::{self, progress::duration, tables},
+    output::{self, tables},
 };
-
-pub(crate) async fn trial(global: &Global, id: Uuid) -> anyhow::Result<Outcome> {
-    let trial = global.client()?.trial_get(id).await?;
-    output::emit(global.json, &trial, || trial_text(&trial))?;
-    Ok(Outcome::Done)
-}
-
-fn trial_text(trial: &TrialDetail) -> String {
-    let row = &trial.row;
-    let mut text = format!("{}  seed {}  {}\n{}\n", row.label, row.seed, row.state.name(), row.id);
-    if let Some(result) = &trial.result {
-        text.push_str(&format!("result {}\n", result.result_hash));
-        for (name, value) in result.metrics.iter().filter(|(name, _)| !name.contains('.')) {
-            let value = value.map_or_else(|| "not finite".to_owned(), |value| format!("{value:.6}"));
-            text.push_str(&format!("  {name} = {value}\n"));
-        }
-        text.push_str(&format!(
-            "trained in {} by {} ({}, {})\n",
-            duration(result.training_s),
-            row.worker.as_deref().unwrap_or("?"),
-            result.provenance.host,
-            result.provenance.instruction_set
-        ));
-    }
-    let mut table =
-        tables::table(&["attempt", "worker", "outcome", "step", "began", "lasted", "reason"], &[0, 3]);
-    for attempt in &trial.attempt_rows {
-        let lasted = attempt.ended_at.map(|ended| ended.duration_since(attempt.started_at).as_secs_f64());
-        table.add_row(vec![
-            attempt.number.to_string(),
-            attempt.worker.clone(),
-            attempt.outcome.map_or("running", |outcome| outcome.name()).to_owned(),
-            attempt.step.to_string(),
-            attempt.started_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-            lasted.map(duration).unwrap_or_default(),
-            attempt.reason.clone().unwrap_or_default(),
-        ]);
-    }
-    text.push_str(&table.to_string());
-    text
-}
 
 pub(crate) async fn workers(global: &Global) -> anyhow::Result<Outcome> {
     let workers = global.client()?.worker_list().await?;

@@ -2,10 +2,12 @@
 
 pub(crate) mod datasets;
 pub(crate) mod doctor;
+pub(crate) mod fetch;
 pub(crate) mod look;
 pub(crate) mod serve;
 pub(crate) mod sweeps;
 pub(crate) mod train;
+pub(crate) mod trials;
 pub(crate) mod up;
 pub(crate) mod worker;
 

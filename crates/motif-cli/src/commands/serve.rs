@@ -32,6 +32,7 @@ pub(crate) struct Prepared {
     pub(crate) address: SocketAddr,
     pub(crate) admin_token: Option<String>,
     listener: TcpListener,
+    store: Arc<SqliteStore>,
     options: ServerOptions,
 }
 
@@ -45,13 +46,12 @@ impl Prepared {
                 "cannot listen on {listen}: choose another with --listen, such as 127.0.0.1:0 for a free port"
             )
         })?;
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&data.join("motif.db"), Options::default()).await?);
+        let store = Arc::new(SqliteStore::open(&data.join("motif.db"), Options::default()).await?);
         let library = Arc::new(Library::open(data)?);
         let admin_token = motif_server::ensure_admin_token(store.as_ref(), &clock, &entropy).await?;
         let address = listener.local_addr()?;
-        let options = ServerOptions::new(store, library, clock, entropy);
-        Ok(Self { address, admin_token, listener, options })
+        let options = ServerOptions::new(Arc::clone(&store) as Arc<dyn Store>, library, clock, entropy);
+        Ok(Self { address, admin_token, listener, store, options })
     }
 
     /// The server's address as a URL. A server that listens everywhere is named by its loopback address.
@@ -63,16 +63,16 @@ impl Prepared {
         format!("http://{address}")
     }
 
-    /// A token that lives as long as this server does.
-    pub(crate) fn session_token(&mut self, name: &str, scopes: &[Scope]) -> String {
-        let token = motif_server::mint_token(&SystemEntropy);
-        self.options.session_tokens.push(SessionToken::new(&token, name, scopes));
-        token
+    /// Accepts a token, beside the stored ones, as long as this server lives.
+    pub(crate) fn accept(&mut self, token: &str, name: &str, scopes: &[Scope]) {
+        self.options.session_tokens.push(SessionToken::new(token, name, scopes));
     }
 
     /// Serves until told to stop.
     pub(crate) async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        Ok(motif_server::serve(self.listener, self.options, shutdown).await?)
+        let served = motif_server::serve(self.listener, self.options, shutdown).await;
+        self.store.close().await;
+        Ok(served?)
     }
 }
 

@@ -8,7 +8,7 @@ use motif_sweep::{presets, spec::SweepSpec};
 use motif_wire::{
     problem::Problem,
     statistics::{Comparisons, Summary},
-    sweeps::{SweepDetail, SweepRow, SweepState},
+    sweeps::{StateCounts, SweepAction, SweepDetail, SweepRow, SweepState},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Preset, Submit, SubmitHow, Sweep},
-    commands::Outcome,
+    commands::{Outcome, trials::unhappy},
     input::{WrongInput, read_input},
     output::{self, progress::Progress, tables},
 };
@@ -140,10 +140,28 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
 async fn steer(global: &Global, client: &Client, id: &str, steer: SweepSteer) -> anyhow::Result<Outcome> {
     let id = resolve(client, id).await?;
     let done = client.sweep_steer(id, steer).await?;
-    output::emit(global.json, &done, || {
-        format!("{} trials changed, {} running trials will learn of it", done.changed, done.pending)
-    })?;
+    let counts = client.sweep_get(id).await?.row.counts;
+    output::emit(global.json, &done, || steered(steer, &done, &counts))?;
     Ok(Outcome::Done)
+}
+
+/// What an action did, in words.
+fn steered(steer: SweepSteer, done: &SweepAction, counts: &StateCounts) -> String {
+    if counts.queued + counts.leased == 0 && done.changed == 0 {
+        return format!("nothing to do: every trial has ended ({})", tables::counts(counts));
+    }
+    let (changed, running) = (done.changed, counts.leased);
+    match steer {
+        SweepSteer::Pause => format!("paused: {} trials wait, {running} running ones go on", counts.queued),
+        SweepSteer::Resume => format!("resumed: {} trials are queued, {running} running", counts.queued),
+        SweepSteer::Cancel => {
+            format!(
+                "cancelled: {changed} waiting trials; {} running ones stop at their next heartbeat",
+                done.pending
+            )
+        }
+        SweepSteer::Retry => format!("{changed} trials are queued again"),
+    }
 }
 
 /// Finds a sweep by id, by the last digits of it, by name (the newest of that name) or as `latest`.
@@ -174,11 +192,12 @@ async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Swee
     let sweep = client.sweep_get(id).await?;
     let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
     let comparisons = client.sweep_comparisons(id, &StatisticsQuery::default()).await?;
+    let unhappy = unhappy(client, id, &sweep.row.counts).await?;
     let report = Report { sweep, summary, comparisons };
     output::emit(global.json, &report, || {
         let row = &report.sweep.row;
         format!(
-            "{}  {}\n{}\n\n{}",
+            "{}  {}\n{}\n\n{}{unhappy}",
             row.name,
             row.id,
             tables::counts(&row.counts),

@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> anyhow::Result<Outcome> {
 
     let clock = SystemClock::new();
     let total = motif_net::total_steps(&config, dataset.train().len());
-    let mut recorder = Recorder::new(args.out.as_deref(), args.trace_steps, total)?;
+    let mut recorder = Recorder::new(args, total)?;
     let started = clock.monotonic();
     let result = motif_net::train(&config, args.seed, &task, &mut recorder)?;
     let training_s = (clock.monotonic() - started).as_secs_f64();
@@ -74,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> anyhow::Result<Outcome> {
             None => format!("{outcome} after {} steps in {}\n", result.steps, duration(training_s)),
             Some(step) => format!("{outcome} at step {step} of {}\n", result.total_steps),
         };
-        for (name, value) in result.metrics.iter().filter(|(name, _)| !name.contains('.')) {
+        for (name, value) in result.metrics.iter().filter(|(name, _)| output::is_result(name)) {
             text.push_str(&format!("  {name} = {value:.6}\n"));
         }
         text.push_str(&format!("result {}", result.result_hash));

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     args::{Global, Up},
     commands::{Outcome, serve::Prepared},
-    context::ClientFile,
+    context::{ClientFile, LocalTokens},
     signals,
 };
 use children::Children;
@@ -20,10 +20,11 @@ pub(crate) async fn run(global: &Global, args: &Up) -> anyhow::Result<Outcome> {
     let data = global.data_dir()?;
     let mut server = Prepared::new(&data, &args.listen).await?;
     let url = server.url();
-    let worker_token = server.session_token("local worker", &[Scope::Worker]);
-    let browser_token = server.session_token("local dashboard", &[Scope::Submit]);
-    let admin_token = server.session_token("local command", &[Scope::Admin]);
-    let dashboard = format!("{url}/#token={browser_token}");
+    let tokens = LocalTokens::of(&data)?;
+    server.accept(&tokens.worker, "local worker", &[Scope::Worker]);
+    server.accept(&tokens.dashboard, "local dashboard", &[Scope::Submit]);
+    server.accept(&tokens.command, "local command", &[Scope::Admin]);
+    let dashboard = format!("{url}/#token={}", tokens.dashboard);
     // Other users of this machine must not read the tokens: on loopback the data directory's owner is who we serve.
     let hand_over = server.address.ip().is_loopback();
     let printed_admin = server.admin_token.take();
@@ -34,7 +35,7 @@ pub(crate) async fn run(global: &Global, args: &Up) -> anyhow::Result<Outcome> {
     if hand_over {
         let file = ClientFile {
             server: url.clone(),
-            token: admin_token,
+            token: tokens.command,
             dashboard: dashboard.clone(),
             pid: std::process::id(),
         };
@@ -44,7 +45,7 @@ pub(crate) async fn run(global: &Global, args: &Up) -> anyhow::Result<Outcome> {
 
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = args.workers.map_or(cores, usize::from);
-    let children = Children::start(count, &url, &worker_token, &data)?;
+    let children = Children::start(count, &url, &tokens.worker, &data)?;
     let served = tokio::select! {
         () = shutdown.cancelled() => None,
         served = &mut serving => Some(served),

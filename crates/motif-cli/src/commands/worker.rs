@@ -42,7 +42,9 @@ pub(crate) async fn run(global: &Global, args: &Worker) -> anyhow::Result<Outcom
         shutdown,
     )
     .await?;
-    output::emit(global.json, &summary, || String::new())?;
+    if global.json {
+        output::emit(true, &summary, String::new)?;
+    }
     Ok(Outcome::Done)
 }
 

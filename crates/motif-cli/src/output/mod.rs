@@ -7,6 +7,11 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+/// Whether a final metric is a result rather than a diagnostic or the schedule's factor.
+pub(crate) fn is_result(metric: &str) -> bool {
+    !metric.contains('.') && metric != "rate"
+}
+
 /// Prints the document as JSON, or the text.
 pub(crate) fn emit<T: Serialize>(
     json: bool,

@@ -12,7 +12,7 @@ const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// A table with the given header; columns named in `right` are right-aligned.
 pub(crate) fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(RULED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(RULED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|title| Cell::new(*title)));
     for &column in right {
         if let Some(column) = table.column_mut(column) {
@@ -70,27 +70,28 @@ fn p_value(p: Option<f64>) -> String {
     }
 }
 
-/// Mean ± interval per condition with the test against the baseline, and a line that says how they were made.
+/// Mean ± interval per condition with the test against the baseline, and lines that say how they were made.
 pub(crate) fn sweep(summary: &Summary, comparisons: &Comparisons) -> String {
     let scale = Scale::of(&summary.metric);
-    let baseline = comparisons.baseline;
-    let mut table = table(
-        &["condition", "n", "mean", "95 % interval", "− baseline", "interval", "p (adjusted)", "d_z"],
-        &[1, 2, 3, 4, 5, 6, 7],
-    );
-    for row in &summary.conditions {
-        let test = comparisons.rows.iter().find(|test| test.condition == row.condition);
-        table.add_row(condition_cells(&scale, row, test, baseline == Some(row.condition)));
+    let tested = comparisons.baseline.is_some();
+    let mut header = vec!["condition", "n", "mean", "95 % interval"];
+    if tested {
+        header.extend(["− baseline", "95 % interval", "p (adjusted)", "d_z"]);
     }
-    let mut text = format!("{}\n{table}\n", summary.metric);
-    text.push_str(
-        "mean over seeds with Student-t interval; difference paired on shared seeds with its 95 % t interval;\n",
-    );
-    text.push_str(&format!(
-        "paired t test, {}: {}\n",
-        correction(&comparisons.correction),
-        comparisons.family
-    ));
+    let mut table = table(&header, &[1, 2, 3, 4, 5, 6, 7]);
+    for row in &summary.conditions {
+        let mut cells = condition_cells(&scale, row);
+        if tested {
+            let test = comparisons.rows.iter().find(|test| test.condition == row.condition);
+            cells.extend(comparison_cells(&scale, test));
+        }
+        table.add_row(cells);
+    }
+    let mut text = format!("{}\n{table}\nmean over seeds with Student-t interval\n", summary.metric);
+    if tested {
+        text.push_str("difference paired on shared seeds, with t interval\n");
+        text.push_str(&format!("p: {}, {}\n", comparisons.family, correction(&comparisons.correction)));
+    }
     for row in &summary.conditions {
         for note in &row.notes {
             text.push_str(&format!("note: {}: {note}\n", row.label));
@@ -107,32 +108,30 @@ fn correction(name: &str) -> &str {
     }
 }
 
-fn condition_cells(
-    scale: &Scale,
-    row: &ConditionSummary,
-    test: Option<&ComparisonRow>,
-    is_baseline: bool,
-) -> Vec<String> {
-    let dash = || "–".to_owned();
-    let mut cells = vec![
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+fn condition_cells(scale: &Scale, row: &ConditionSummary) -> Vec<String> {
+    vec![
         row.label.clone(),
         row.n.to_string(),
-        row.mean.map_or_else(dash, |x| scale.value(x)),
-        row.interval.as_ref().map_or_else(dash, |interval| scale.half_width(interval)),
-    ];
-    match test {
-        Some(test) => cells.extend([
-            test.mean_difference.map_or_else(dash, |x| scale.signed(x)),
-            test.interval.as_ref().map_or_else(dash, |interval| scale.half_width(interval)),
-            p_value(test.p_adjusted),
-            test.d_z.map_or_else(dash, |d| format!("{d:+.2}")),
-        ]),
-        None if is_baseline => {
-            cells.extend(["baseline".to_owned(), String::new(), String::new(), String::new()])
-        }
-        None => cells.extend([dash(), dash(), dash(), dash()]),
-    }
-    cells
+        or_dash(row.mean.map(|x| scale.value(x))),
+        or_dash(row.interval.as_ref().map(|interval| scale.half_width(interval))),
+    ]
+}
+
+/// The baseline itself has no test.
+fn comparison_cells(scale: &Scale, test: Option<&ComparisonRow>) -> Vec<String> {
+    let Some(test) = test else {
+        return vec!["baseline".to_owned(), String::new(), String::new(), String::new()];
+    };
+    vec![
+        or_dash(test.mean_difference.map(|x| scale.signed(x))),
+        or_dash(test.interval.as_ref().map(|interval| scale.half_width(interval))),
+        p_value(test.p_adjusted),
+        or_dash(test.d_z.map(|d| format!("{d:+.2}"))),
+    ]
 }
 
 /// Sweeps, a line each.

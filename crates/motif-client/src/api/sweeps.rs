@@ -101,7 +101,7 @@ impl Client {
 
     /// Its curves.
     pub async fn sweep_curves(&self, id: Uuid, query: &StatisticsQuery) -> Result<Curves> {
-        self.sweep_statistics(id, "curves", query.parameters(&["metric"])).await
+        self.sweep_statistics(id, "curves", query.parameters(&["metric", "diverged"])).await
     }
 
     async fn sweep_statistics<T: serde::de::DeserializeOwned>(

@@ -1,55 +1,12 @@
 //! Reading other people's files, and refusing them.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use motif_data::{ImportError, import};
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use crate::small;
-
-const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
-fn idx(magic: u32, dims: &[u32], data: &[u8]) -> Vec<u8> {
-    let mut bytes = magic.to_be_bytes().to_vec();
-    dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
-    bytes.extend(data);
-    bytes
-}
-
-/// Four training and two test images of 2 × 3.
-fn idx_files() -> [Vec<u8>; 4] {
-    let pixels: Vec<u8> = (0..24).collect();
-    [
-        idx(0x803, &[4, 2, 3], &pixels),
-        idx(0x801, &[4], &[0, 2, 1, 2]),
-        idx(0x803, &[2, 2, 3], &pixels[..12]),
-        idx(0x801, &[2], &[1, 0]),
-    ]
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
-}
-
-fn folder<N: AsRef<Path>>(files: impl IntoIterator<Item = (N, Vec<u8>)>) -> TempDir {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    for (name, bytes) in files {
-        fs::write(dir.path().join(name), bytes).expect("written");
-    }
-    dir
-}
+use crate::fixtures::{IDX_FILES as FILES, gzip, idx, idx_files, records};
+use crate::{folder, small};
 
 /// The four files with file `index` changed, imported.
 fn idx_error(index: usize, change: impl FnOnce(&mut Vec<u8>)) -> ImportError {
@@ -160,13 +117,6 @@ fn a_missing_idx_file_is_named() {
         let error = import(folder(files).path()).unwrap_err();
         assert!(error.to_string().contains(&format!("{missing}[.gz] is missing")), "{error}");
     }
-}
-
-fn records(labels: &[u8]) -> Vec<u8> {
-    labels
-        .iter()
-        .flat_map(|&label| std::iter::once(label).chain((0..3072).map(move |i| (i % 251) as u8 ^ label)))
-        .collect()
 }
 
 #[test]

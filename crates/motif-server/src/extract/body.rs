@@ -1,10 +1,13 @@
 //! JSON bodies: bounded in size and time, refused with the path of the field that is wrong.
 
+mod strict;
+
 use std::time::Duration;
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
+    http::{HeaderMap, header},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +19,7 @@ use crate::{
 };
 
 async fn read(request: Request) -> ApiResult<Bytes> {
+    check_media_type(request.headers())?;
     let reading = axum::body::to_bytes(request.into_body(), limits::JSON_BODY_MAX_BYTES);
     let limit = Duration::from_secs(limits::JSON_BODY_READ_TIMEOUT_S);
     match tokio::time::timeout(limit, reading).await {
@@ -32,6 +36,15 @@ async fn read(request: Request) -> ApiResult<Bytes> {
     }
 }
 
+/// A body that says nothing of its type is taken for JSON; one that says it is something else is believed.
+fn check_media_type(headers: &HeaderMap) -> ApiResult<()> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
+    if is_json { Ok(()) } else { Err(ApiError::MediaType(shown(&text))) }
+}
+
 /// Extracts a body of a known type.
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -43,7 +56,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// Extracts a body of any JSON, with its bytes.
+/// Extracts a body of any JSON in which no object has a key twice, with its bytes.
 pub(crate) struct RawJson {
     pub(crate) bytes: Bytes,
     pub(crate) value: Value,
@@ -54,7 +67,7 @@ impl<S: Send + Sync> FromRequest<S> for RawJson {
 
     async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
         let bytes = read(request).await?;
-        let value = parse(&bytes)?;
+        let strict::Strict(value) = parse(&bytes)?;
         Ok(Self { bytes, value })
     }
 }
@@ -68,6 +81,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     json.end().map_err(|error| wrong(bytes, String::new(), &error))?;
     Ok(value)
 }
+
+/// How serde's message of a repeated key begins.
+const DUPLICATE: &str = "duplicate field";
 
 fn wrong(bytes: &[u8], path: String, error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
@@ -88,10 +104,16 @@ fn wrong(bytes: &[u8], path: String, error: &serde_json::Error) -> ApiError {
             (with_last(&path, name), suggestion)
         }
         Some(name) if message.starts_with("missing field") => (with_last(&path, name), None),
+        Some(name) if message.starts_with(DUPLICATE) => (with_last(&path, name), None),
         Some(name) if message.starts_with("unknown variant") => (path, nearest(name, quoted)),
         _ => (path, None),
     };
     let value = found(bytes, &field);
+    let message = if message.starts_with(DUPLICATE) {
+        "this key is given twice in one object".to_owned()
+    } else {
+        message
+    };
     ApiError::Body(vec![field_error(field, message, value, suggestion)])
 }
 

@@ -4,6 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
+    http::HeaderMap,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::BadParameter;
 use crate::{
+    auth::Access,
     error::{ApiError, ApiResult},
     extract::{FromQuery, Parameters, Params},
     limits,
@@ -43,19 +45,21 @@ impl FromQuery for EventQuery {
 /// Listen to live events
 ///
 /// Server-sent events; `event:` is the kind, `data:` a `LiveEvent`. A reader that is too slow gets `lagged` and should
-/// read everything again.
+/// read everything again. The stream ends when its token is revoked.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
     responses((status = 200, description = "A stream of events.", content_type = "text/event-stream", body = String), BadParameter)
 )]
 pub(crate) async fn event_stream(
     State(state): State<ServerState>,
+    headers: HeaderMap,
     Parameters(query): Parameters<EventQuery>,
 ) -> ApiResult<Response> {
     let permit = state.limits.event_streams.clone().try_acquire_owned();
     let permit = permit.map_err(|_| ApiError::Busy("event streams"))?;
     let every = Duration::from_secs(limits::EVENT_KEEP_ALIVE_S);
-    let stream = events(&state, query.sweep, permit);
+    let revoked = state.auth.clone().revoked(headers, Access::Read);
+    let stream = events(&state, query.sweep, permit).take_until(Box::pin(revoked));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(every)).into_response())
 }
 

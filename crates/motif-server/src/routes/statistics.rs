@@ -112,19 +112,24 @@ pub(crate) async fn sweep_comparisons(
     .await
 }
 
-/// Which metric.
+/// Which metric, and what happens to diverged trials.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CurveQuery {
     /// The metric; the sweep's own unless given.
     metric: Option<String>,
+    /// `exclude` (default) leaves diverged trials out; `worst` counts what they logged, and after that the worst value
+    /// that any trial of the sweep logged.
+    #[param(required = false)]
+    diverged: DivergedPolicy,
 }
 
 impl FromQuery for CurveQuery {
-    const NAMES: &'static [&'static str] = &["metric"];
+    const NAMES: &'static [&'static str] = &["metric", "diverged"];
 
     fn from_query(params: &Params) -> ApiResult<Self> {
-        Ok(Self { metric: params.text("metric").map(str::to_owned) })
+        let diverged = params.choice("diverged", &POLICIES)?.unwrap_or_default();
+        Ok(Self { metric: params.text("metric").map(str::to_owned), diverged })
     }
 }
 
@@ -145,8 +150,10 @@ pub(crate) async fn sweep_curves(
     let metric = chosen(query.metric, &sweep, &metrics)?;
     let samples = store.sweep_curve(id, &metric).await?;
     let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
-    let material = Material { sweep, conditions, trials: Vec::new() };
-    compute(move || Ok(Json(statistics::curves(&material, &metric, metrics, &samples)))).await
+    // Read after the samples: a trial that has diverged meanwhile is known to have.
+    let material = Material { sweep, conditions, trials: all_trials(&state, id).await? };
+    let policy = query.diverged;
+    compute(move || Ok(Json(statistics::curves(&material, &metric, metrics, policy, samples)))).await
 }
 
 /// Show which trials there are, condition by seed
@@ -193,7 +200,8 @@ impl FromQuery for ExportQuery {
 
 /// Download all trials of a sweep
 ///
-/// CSV has one row per trial, with swept keys as `axes.KEY` and final metrics as `metrics.NAME`.
+/// CSV has one row per trial, with swept keys as `axes.KEY` and final metrics by name; text that a spreadsheet would take
+/// for a formula is preceded by a single quote.
 #[utoipa::path(
     get, path = "/api/v1/sweeps/{id}/export", tag = "sweeps",
     params(("id" = uuid::Uuid, Path, description = "The sweep."), ExportQuery),

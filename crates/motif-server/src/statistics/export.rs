@@ -72,7 +72,8 @@ pub(crate) fn document(material: &Material, sweep: SweepDetail) -> ApiResult<Exp
     Ok(ExportDocument { sweep, trials })
 }
 
-/// The sweep as CSV, one row per trial; swept keys as `axes.KEY`, final metrics as `metrics.NAME`.
+/// The sweep as CSV, one row per trial; swept keys as `axes.KEY`, final metrics by name. Text that a spreadsheet would
+/// take for a formula is preceded by a single quote.
 pub(crate) fn csv(material: &Material) -> ApiResult<Vec<u8>> {
     let conditions = by_index(material);
     let axes: BTreeSet<&String> = material.conditions.iter().flat_map(|c| c.axes.keys()).collect();
@@ -84,7 +85,7 @@ pub(crate) fn csv(material: &Material) -> ApiResult<Vec<u8>> {
         .map(|name| (*name).to_owned())
         .chain(axes.iter().map(|axis| format!("axes.{axis}")))
         .chain(MIDDLE.iter().map(|name| (*name).to_owned()))
-        .chain(metrics.iter().map(|metric| format!("metrics.{metric}")))
+        .chain(metrics.iter().cloned().map(inert))
         .chain(TRAILING.iter().map(|name| (*name).to_owned()));
     writer.write_record(header).map_err(broken)?;
     for trial in &material.trials {
@@ -108,7 +109,7 @@ fn leading(trial: &TrialRecord) -> [String; LEADING.len()] {
         trial.sweep_id.to_string(),
         trial.id.to_string(),
         trial.condition.to_string(),
-        trial.label.clone(),
+        inert(trial.label.clone()),
         trial.seed.to_string(),
     ]
 }
@@ -124,8 +125,8 @@ fn middle(trial: &TrialRecord, condition: Option<&ConditionRecord>) -> [String; 
         optional(trial.result_hash.as_ref()),
         condition.map(|c| c.config_hash.clone()).unwrap_or_default(),
         condition.map(|c| c.dataset_hash.clone()).unwrap_or_default(),
-        optional(trial.worker.as_ref()),
-        optional(trial.reason.as_ref()),
+        inert(optional(trial.worker.as_ref())),
+        inert(optional(trial.reason.as_ref())),
     ]
 }
 
@@ -144,7 +145,12 @@ fn optional(value: Option<impl ToString>) -> String {
 
 /// Strings without quotes, everything else as JSON.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), |text| inert(text.to_owned()))
+}
+
+/// Text that no spreadsheet takes for a formula. Numbers do not come here: `-1` stays what it is.
+fn inert(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -162,11 +168,29 @@ mod tests {
         let column = |name: &str| {
             header.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name} in {header:?}"))
         };
-        let (axis, metric, label) = (column("axes.ratio"), column("metrics.test_accuracy"), column("label"));
+        let (axis, metric, label) = (column("axes.ratio"), column("test_accuracy"), column("label"));
         let diverged = column("diverged_step");
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 6);
         assert_eq!((&rows[0][label], &rows[0][axis], &rows[0][metric]), ("a, \"b\"", "0", "0.5"));
         assert_eq!((&rows[5][diverged], &rows[4][diverged]), ("9", ""));
+    }
+
+    #[test]
+    fn text_that_looks_like_a_formula_is_made_inert_and_numbers_are_not() {
+        let mut material = material();
+        material.trials[0].label = "=1+1".into();
+        material.trials[0].worker = Some("@host".into());
+        material.trials[0].reason = Some("-x".into());
+        material.trials[0].metrics.insert("test_accuracy".into(), -0.5);
+        material.conditions[0].axes.insert("ratio".into(), serde_json::json!(-2));
+        material.conditions[0].axes.insert("dataset".into(), serde_json::json!("+a"));
+        let bytes = csv(&material).unwrap();
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().unwrap().clone();
+        let row = reader.records().next().unwrap().unwrap();
+        let cell = |name: &str| row[header.iter().position(|h| h == name).unwrap()].to_owned();
+        let cells = ["label", "worker", "reason", "test_accuracy", "axes.ratio", "axes.dataset"].map(cell);
+        assert_eq!(cells, ["'=1+1", "'@host", "'-x", "-0.5", "-2", "'+a"]);
     }
 }

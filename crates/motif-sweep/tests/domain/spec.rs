@@ -192,6 +192,63 @@ fn diagnostics_are_metrics_too() {
 }
 
 #[test]
+fn a_metric_that_no_condition_logs_is_refused_with_the_reason() {
+    let cases = [
+        ("cos_g_bp.7", "hidden = [8]", "layer 1 alone, with 1 hidden layer"),
+        ("cos_v.0", "", "layers 1 to 3"),
+        ("cos_v.01", "", "layers 1 to 3"),
+        ("cos_v.1", "diagnostics = \"off\"", "`diagnostics` is \"off\""),
+        ("cos_v.1", "rule = \"dfa\"", "rule \"dfa\""),
+        ("cos_g_bp.1", "rule = \"bp\"", "rule \"bp\""),
+        ("cos_w.1", "", "rule \"sal\""),
+        ("norm.w_bar.1", "rule = \"last_layer\"", "rule \"last_layer\""),
+        ("norm.w.5", "", "layers 1 to 4"),
+        ("norm.b.1", "", "`biases` is off"),
+        ("norm.x.1", "", "no tensor \"x\""),
+        ("norm.1", "", "norm.w.1"),
+        ("h_max.1", "", "`spectra` is \"off\""),
+        ("loss.1", "", "no such diagnostic"),
+    ];
+    for (metric, trial, reason) in cases {
+        let error = only(&format!("name = \"a\"\nmetric = \"{metric}\"\n[trial]\n{trial}"));
+        assert_eq!((&*error.field, error.line), ("metric", Some(2)), "{metric}: {error}");
+        assert!(error.message.contains(reason), "{metric}: {error}");
+    }
+    assert_eq!(only("name = \"a\"\nmetric = \"cos_vv.1\"").suggestion.as_deref(), Some("cos_v.1"));
+    let fits = [
+        ("norm.w.4", ""),
+        ("norm.b.4", "biases = true"),
+        ("cos_w.3", "rule = \"fa\""),
+        ("cos_v.1", "rule = \"custom\"\nupdates.v = [{ target = \"h_bar\", source = \"h\" }]"),
+        ("rank.v_bar.3", "spectra = \"ends\""),
+        ("h_q75.2", "spectra = \"ends\"\ndiagnostics = \"off\""),
+    ];
+    for (metric, trial) in fits {
+        let text = format!("name = \"a\"\nmetric = \"{metric}\"\n[trial]\n{trial}");
+        assert!(SweepSpec::from_toml(&text).is_ok(), "{metric}: {:?}", SweepSpec::from_toml(&text));
+    }
+    let one_of_two = "name = \"a\"\nmetric = \"cos_v.1\"\n[axes]\nrule = [\"bp\", \"sal\"]";
+    assert!(SweepSpec::from_toml(one_of_two).is_ok(), "one condition that logs it is enough");
+}
+
+#[test]
+fn a_value_listed_twice_is_blamed_on_its_axis() {
+    for (values, at) in [("[1, 1.0]", 1), ("[2, 1, 2]", 2)] {
+        let error = only(&format!("name = \"a\"\n[axes]\nratio = {values}"));
+        assert_eq!((error.field, error.line), (format!("axes.ratio[{at}]"), Some(3)));
+    }
+    let error = only("name = \"a\"\n[axes]\nhidden = [[8, 4], [8, 4]]");
+    assert_eq!(error.field, "axes.hidden[1]");
+}
+
+#[test]
+fn the_name_of_the_newest_sweep_is_reserved() {
+    let error = only("name = \"latest\"");
+    assert_eq!((&*error.field, error.value.as_deref()), ("name", Some("\"latest\"")));
+    assert!(SweepSpec::from_toml("name = \"latest2\"").is_ok());
+}
+
+#[test]
 fn sizes_are_limited_before_anything_is_built() {
     let axis = |n: usize| format!("[{}]", (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(","));
     let text = format!(

@@ -184,7 +184,7 @@ export interface paths {
         /**
          * Listen to live events
          * @description Server-sent events; `event:` is the kind, `data:` a `LiveEvent`. A reader that is too slow gets `lagged` and should
-         *     read everything again.
+         *     read everything again. The stream ends when its token is revoked.
          */
         get: operations["event_stream"];
         put?: never;
@@ -327,7 +327,8 @@ export interface paths {
         };
         /**
          * Download all trials of a sweep
-         * @description CSV has one row per trial, with swept keys as `axes.KEY` and final metrics as `metrics.NAME`.
+         * @description CSV has one row per trial, with swept keys as `axes.KEY` and final metrics by name; text that a spreadsheet would take
+         *     for a formula is preceded by a single quote.
          */
         get: operations["sweep_export"];
         put?: never;
@@ -853,7 +854,7 @@ export interface components {
             mean: number;
             /**
              * Format: int64
-             * @description Seeds that logged this step.
+             * @description Seeds that count at this step.
              */
             n: number;
             /**
@@ -866,6 +867,8 @@ export interface components {
         Curves: {
             /** @description One curve per condition. */
             conditions: components["schemas"]["ConditionCurve"][];
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
             /** @description The metric. */
             metric: string;
             /** @description Names of all metrics that could be asked for. */
@@ -921,7 +924,7 @@ export interface components {
             width: number;
         };
         /**
-         * @description What happens to diverged trials in a mean.
+         * @description What happens to diverged trials in a mean, final or over training.
          * @enum {string}
          */
         DivergedPolicy: "exclude" | "worst";
@@ -1226,7 +1229,7 @@ export interface components {
          * @description Stable error codes; scripts may match on them.
          * @enum {string}
          */
-        ProblemCode: "malformed_body" | "bad_parameter" | "invalid_spec" | "unauthorized" | "forbidden" | "not_found" | "stale_lease" | "conflict" | "idempotency_mismatch" | "too_large" | "protocol_mismatch" | "busy" | "unavailable" | "internal";
+        ProblemCode: "malformed_body" | "bad_parameter" | "invalid_spec" | "unauthorized" | "forbidden" | "not_found" | "stale_lease" | "conflict" | "idempotency_mismatch" | "method_not_allowed" | "unsupported_media_type" | "too_large" | "protocol_mismatch" | "busy" | "unavailable" | "internal";
         /** @description Where and by what a result was made. */
         Provenance: {
             /** @description Git commit of the build, where known. */
@@ -3283,6 +3286,11 @@ export interface operations {
             query?: {
                 /** @description The metric; the sweep's own unless given. */
                 metric?: string;
+                /**
+                 * @description `exclude` (default) leaves diverged trials out; `worst` counts what they logged, and after that the worst value
+                 *     that any trial of the sweep logged.
+                 */
+                diverged?: components["schemas"]["DivergedPolicy"];
             };
             header?: never;
             path: {

@@ -4,7 +4,7 @@ import { metricName, metricValue } from '../format';
 import { colour } from '../palette';
 import type { ConditionPlot } from './condition-data';
 import { AXIS, finish, TIP } from './style';
-import { clip, metricTick } from './ticks';
+import { clip, labelWidth as textWidth, metricAxis } from './ticks';
 
 const ROW_HEIGHT_PX = 46;
 const LABEL_SHARE = 0.28;
@@ -17,11 +17,12 @@ const BELOW = 0.3;
 export function conditionChart(plot: ConditionPlot, width: number, onOpen: (trialId: string) => void): Element {
   const narrow = width < NARROW_PX;
   const longest = Math.max(0, ...plot.means.map((row) => row.label.length + (row.baseline ? 11 : 0) + (row.complete ? 0 : 2)));
-  const labelWidth = narrow ? 12 : Math.min(LABEL_MAX_PX, width * LABEL_SHARE, longest * 6.9 + 24);
+  const across = metricAxis(plot.metric, plot.domain, plot.log, Math.max(3, Math.min(9, width / 90)));
+  const half = textWidth(across.labels) / 2 + 2;
+  const labelWidth = narrow ? Math.max(12, half) : Math.min(LABEL_MAX_PX, width * LABEL_SHARE, longest * 6.9 + 24);
   const rowHeight = narrow ? ROW_HEIGHT_PX + 14 : ROW_HEIGHT_PX;
   const labelText = (row: { label: string; baseline: boolean; complete: boolean }) =>
     `${clip(row.label, narrow ? width - 110 : labelWidth - (row.baseline ? 70 : 0) - (row.complete ? 0 : 12) - 16)}${row.baseline ? ' (baseline)' : ''}${row.complete ? '' : ' *'}`;
-  const span = plot.domain[1] - plot.domain[0];
   const withMean = plot.means.filter((row) => row.mean !== null);
   const withInterval = plot.means.filter((row) => row.low !== null);
   const node = Plot.plot({
@@ -29,11 +30,11 @@ export function conditionChart(plot: ConditionPlot, width: number, onOpen: (tria
     width,
     height: Math.max(1, plot.means.length) * rowHeight + 36,
     marginLeft: labelWidth,
-    marginRight: 26,
+    marginRight: Math.max(26, half),
     marginTop: 8,
     marginBottom: 28,
-    // A t interval of a fraction may pass 100 %: it is cut there.
-    x: { domain: plot.domain, clamp: true, label: null, tickFormat: metricTick(plot.metric, span), ticks: Math.max(3, Math.min(9, width / 90)), grid: true },
+    // A t interval of a fraction may pass 100 %, and on a logarithmic axis zero: it is cut there.
+    x: { type: plot.log ? 'log' : 'linear', domain: plot.domain, clamp: true, label: null, tickFormat: across.tickFormat, ticks: across.ticks, grid: true },
     // Rows go down the page: the first condition on top.
     y: { domain: [plot.means.length - 0.45, -0.55], axis: null },
     marks: [
@@ -60,7 +61,7 @@ export function conditionChart(plot: ConditionPlot, width: number, onOpen: (tria
       }),
       Plot.ruleY(withInterval, {
         className: 'intervals',
-        x1: 'low',
+        x1: (row: { low: number | null }) => (plot.log ? Math.max(row.low ?? 0, plot.domain[0]) : row.low),
         x2: 'high',
         y: (row: { y: number }) => row.y + BELOW,
         stroke: (row: { condition: number }) => colour(row.condition),

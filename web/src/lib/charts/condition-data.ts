@@ -1,7 +1,7 @@
 // Wire → rows of the figure "metric by condition". Pure.
 import type { Summary } from '../api/types';
 import { isNumber } from '../format';
-import { paddedDomain } from './ticks';
+import { logDomain, paddedDomain, suitsLog } from './ticks';
 
 export interface ConditionDot {
   condition: number;
@@ -31,6 +31,9 @@ export interface ConditionPlot {
   means: ConditionMean[];
   baselineMean: number | null;
   domain: [number, number];
+  /** Whether a logarithmic axis would serve, and whether the domain is for one. */
+  suitsLog: boolean;
+  log: boolean;
 }
 
 const GOLDEN = 0.618033988749895;
@@ -42,7 +45,8 @@ export function offset(k: number): number {
   return (((k * GOLDEN + 0.5) % 1) - 0.5) * 2 * SPREAD;
 }
 
-export function conditionPlot(summary: Summary, baseline: number | null): ConditionPlot {
+/** `linear` refuses the logarithmic axis that values over several orders of magnitude get. */
+export function conditionPlot(summary: Summary, baseline: number | null, linear = false): ConditionPlot {
   const seeds = [...new Set(summary.conditions.flatMap((row) => row.values.map((value) => value.seed)))].sort((a, b) => a - b);
   const rank = new Map(seeds.map((seed, k) => [seed, k]));
   const dots = summary.conditions.flatMap((row, y) =>
@@ -68,13 +72,19 @@ export function conditionPlot(summary: Summary, baseline: number | null): Condit
     complete: row.complete,
     baseline: row.condition === baseline,
   }));
-  const ends = means.flatMap((row) => [row.mean, row.low, row.high]).filter(isNumber);
+  const values = dots.map((dot) => dot.value);
+  const suits = suitsLog(summary.metric, values);
+  const log = suits && !linear;
+  // On a logarithmic axis a lower end may lie anywhere down to zero: it is cut at the edge instead of setting the range.
+  const ends = means.flatMap((row) => (log ? [row.mean, row.high] : [row.mean, row.low, row.high])).filter(isNumber);
   return {
     metric: summary.metric,
     dots,
     means,
     baselineMean: means.find((row) => row.baseline)?.mean ?? null,
-    domain: paddedDomain(summary.metric, [...dots.map((dot) => dot.value), ...ends]),
+    domain: log ? logDomain([...values, ...ends]) : paddedDomain(summary.metric, [...values, ...ends]),
+    suitsLog: suits,
+    log,
   };
 }
 

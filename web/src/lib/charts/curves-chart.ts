@@ -4,7 +4,7 @@ import { metricName, metricValue, number } from '../format';
 import { colour, dash } from '../palette';
 import { bands, type CurveRow, type CurvesPlot } from './curves-data';
 import { AXIS, finish, TIP } from './style';
-import { metricTick, plainTick } from './ticks';
+import { labelWidth, metricAxis, plainAxis } from './ticks';
 
 const BANDS_CLEAR_MAX = 6;
 
@@ -14,20 +14,25 @@ export function curvesChart(plot: CurvesPlot, width: number): Element {
   // Many bands on top of each other would be mud.
   const opacity = plot.series.length > BANDS_CLEAR_MAX ? 0.06 : 0.14;
   const rows = plot.series.flatMap((one) => one.rows);
+  const xs = rows.map((row) => row[x]);
+  const across = plainAxis([Math.min(...xs), Math.max(...xs)], Math.min(10, Math.max(3, width / 90)));
+  const up = metricAxis(plot.metric, plot.domain, plot.log, 6);
+  // A logarithm has no place for an end at or below zero: it goes to the edge.
+  const inside = (end: number | null) => (plot.log ? Math.max(end ?? 0, plot.domain[0]) : end);
   const node = Plot.plot({
     ...AXIS,
     width,
     height,
-    marginLeft: 52,
-    marginRight: 12,
+    marginLeft: Math.max(52, labelWidth(up.labels) + 16),
+    marginRight: Math.max(12, labelWidth(across.labels.slice(-1)) / 2 + 2),
     marginTop: 14,
     marginBottom: 40,
-    x: { label: x === 'epoch' ? 'epochs' : 'minibatches', labelAnchor: 'center', labelArrow: 'none', ticks: Math.min(10, Math.max(3, width / 90)), tickFormat: plainTick },
-    y: { domain: plot.domain, clamp: true, label: null, grid: true, tickFormat: metricTick(plot.metric, plot.domain[1] - plot.domain[0]), ticks: 6 },
+    x: { label: x === 'epoch' ? 'epochs' : 'minibatches', labelAnchor: 'center', labelArrow: 'none', ticks: across.ticks, tickFormat: across.tickFormat },
+    y: { type: plot.log ? 'log' : 'linear', domain: plot.domain, clamp: true, label: null, grid: true, ticks: up.ticks, tickFormat: up.tickFormat },
     marks: [
       ...plot.series.flatMap((one) =>
         bands(one.rows).map((run) =>
-          Plot.areaY(run, { className: 'band', x, y1: 'low', y2: 'high', fill: colour(one.condition), fillOpacity: opacity }),
+          Plot.areaY(run, { className: 'band', x, y1: (row: CurveRow) => inside(row.low), y2: (row: CurveRow) => inside(row.high), fill: colour(one.condition), fillOpacity: opacity }),
         ),
       ),
       ...plot.series.map((one) =>

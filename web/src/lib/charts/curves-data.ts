@@ -1,7 +1,7 @@
 // Wire → rows of the learning curves over seeds. Pure.
-import type { Curves } from '../api/types';
+import type { Curves, Summary } from '../api/types';
 import { isNumber } from '../format';
-import { paddedDomain } from './ticks';
+import { logDomain, paddedDomain, suitsLog } from './ticks';
 
 export interface CurveRow {
   condition: number;
@@ -26,11 +26,15 @@ export interface CurvesPlot {
   /** Against epochs, or against steps when nothing has reached a fraction of an epoch. */
   x: 'epoch' | 'step';
   domain: [number, number];
+  /** Whether a logarithmic axis would serve, and whether the domain is for one. */
+  suitsLog: boolean;
+  log: boolean;
   /** The least and the most seeds behind a point. */
   seeds: [number, number] | null;
 }
 
-export function curvesPlot(curves: Curves, hidden: ReadonlySet<number> = new Set()): CurvesPlot {
+/** `linear` refuses the logarithmic axis that values over several orders of magnitude get. */
+export function curvesPlot(curves: Curves, hidden: ReadonlySet<number> = new Set(), linear = false): CurvesPlot {
   const all = curves.conditions.map((condition) => ({
     condition: condition.condition,
     label: condition.label,
@@ -49,12 +53,17 @@ export function curvesPlot(curves: Curves, hidden: ReadonlySet<number> = new Set
   }));
   const series = all.filter((one) => !hidden.has(one.condition) && one.rows.length > 0);
   const rows = series.flatMap((one) => one.rows);
+  const means = rows.map((row) => row.mean);
+  const suits = suitsLog(curves.metric, means);
+  const log = suits && !linear;
   return {
     metric: curves.metric,
     series,
     x: rows.some((row) => row.epoch > 0) ? 'epoch' : 'step',
     // An interval of two seeds may be wider than everything else: the means alone set the scale, with some room.
-    domain: scale(curves.metric, rows),
+    domain: log ? logDomain(means) : scale(curves.metric, rows),
+    suitsLog: suits,
+    log,
     seeds: rows.length === 0 ? null : [Math.min(...rows.map((row) => row.n)), Math.max(...rows.map((row) => row.n))],
   };
 }
@@ -62,7 +71,16 @@ export function curvesPlot(curves: Curves, hidden: ReadonlySet<number> = new Set
 function scale(metric: string, rows: CurveRow[]): [number, number] {
   const means = paddedDomain(metric, rows.map((row) => row.mean), 0.25);
   const bands = paddedDomain(metric, rows.flatMap((row) => [row.low ?? row.mean, row.high ?? row.mean]), 0.03);
-  return [Math.max(means[0], bands[0]), Math.min(means[1], bands[1])];
+  const low = Math.max(means[0], bands[0]);
+  // No air below zero for what is never negative.
+  return [rows.length > 0 && rows.every((row) => row.mean >= 0) ? Math.max(0, low) : low, Math.min(means[1], bands[1])];
+}
+
+/** What became of diverged trials, for the caption; nothing when none diverged or the server does not say. */
+export function divergedNote(curves: Curves, summary: Summary | undefined): string {
+  const some = summary?.conditions.some((condition) => condition.counts.diverged > 0) ?? false;
+  if (!some || !('diverged' in curves)) return '';
+  return curves.diverged === 'worst' ? 'Diverged trials count with the worst value seen.' : 'Diverged trials are left out.';
 }
 
 /** The rows with a band, cut into runs: a band never bridges points without one. */

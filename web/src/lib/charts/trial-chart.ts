@@ -3,7 +3,7 @@ import * as Plot from '@observablehq/plot';
 import { metricName, metricValue, number } from '../format';
 import { colour, dash } from '../palette';
 import { AXIS, finish, TIP } from './style';
-import { metricTick, paddedDomain, plainTick } from './ticks';
+import { labelWidth, metricAxis, paddedDomain, plainAxis } from './ticks';
 import type { TrialChart } from './trial-data';
 
 interface Row {
@@ -21,16 +21,19 @@ export function trialChart(chart: TrialChart, width: number): Element {
     points.map((point) => ({ series, metric, name, step: point.step, epoch: point.epoch, value: point.value ?? NaN })),
   );
   const domain = paddedDomain(metric, rows.map((row) => row.value));
+  const up = metricAxis(metric, domain, false, 4);
+  const epochs = rows.map((row) => row.epoch);
+  const across = plainAxis([Math.min(...epochs), Math.max(...epochs)], Math.max(3, width / 80));
   const node = Plot.plot({
     ...AXIS,
     width,
     height: 190,
-    marginLeft: 50,
-    marginRight: 10,
+    marginLeft: Math.max(50, labelWidth(up.labels) + 16),
+    marginRight: Math.max(10, labelWidth(across.labels.slice(-1)) / 2 + 2),
     marginTop: 10,
     marginBottom: 34,
-    x: { label: 'epochs', labelAnchor: 'center', labelArrow: 'none', ticks: Math.max(3, width / 80), tickFormat: plainTick },
-    y: { domain, label: null, grid: true, ticks: 4, tickFormat: metricTick(metric, domain[1] - domain[0]) },
+    x: { label: 'epochs', labelAnchor: 'center', labelArrow: 'none', ticks: across.ticks, tickFormat: across.tickFormat },
+    y: { domain, label: null, grid: true, ticks: up.ticks, tickFormat: up.tickFormat },
     marks: [
       ...chart.series.map((_, series) =>
         Plot.lineY(

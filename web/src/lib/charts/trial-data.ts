@@ -35,7 +35,7 @@ const ABOUT: Record<string, string> = {
   dead: 'share of hidden units that are silent on the whole batch',
 };
 const TENSORS: Record<string, string> = { w: 'W', w_bar: 'W̄', v: 'V', v_bar: 'V̄' };
-const ORDER = ['Learning', 'Cosines', 'Norms', 'Units', 'Spectra', 'Other'];
+const ORDER = ['Learning', 'Cosines', 'Norms', 'Spectra', 'Other'];
 
 interface Place {
   group: string;
@@ -59,7 +59,7 @@ export function place(metric: string): Place {
     return { group: 'Norms', title: `‖${TENSORS[tensor] ?? tensor}‖`, about: `Frobenius norm of ${TENSORS[tensor] ?? tensor}`, name: layer };
   }
   if (head.startsWith('cos')) return { group: 'Cosines', title: head, about: ABOUT[head] ?? null, name: layer };
-  if (head === 'dead') return { group: 'Units', title: 'dead units', about: ABOUT.dead ?? null, name: layer };
+  if (head === 'dead') return { group: 'Other', title: 'dead units', about: ABOUT.dead ?? null, name: layer };
   if (/^(sigma|singular|eig|rank|cond)/.test(head)) {
     return { group: 'Spectra', title: parts.slice(0, -1).join('.') || head, about: null, name: layer };
   }

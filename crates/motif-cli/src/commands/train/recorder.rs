@@ -15,6 +15,8 @@ use motif_net::{
 use ndarray::ArrayView2;
 use serde_json::{Map, Value, json};
 
+use crate::{args::Train, input::WrongInput};
+
 /// Steps between two movements of the progress bar.
 const TICK_STEPS: u64 = 20;
 
@@ -34,8 +36,12 @@ struct Output {
 }
 
 impl Recorder {
-    pub(super) fn new(out: Option<&Path>, trace_steps: u64, total: u64) -> anyhow::Result<Self> {
-        let out = out.map(|dir| Output::create(dir, trace_steps > 0)).transpose()?;
+    pub(super) fn new(args: &Train, total: u64) -> anyhow::Result<Self> {
+        let trace_steps = args.trace_steps;
+        if let Some(dir) = &args.out {
+            make_room(dir, args.overwrite)?;
+        }
+        let out = args.out.as_deref().map(|dir| Output::create(dir, trace_steps > 0)).transpose()?;
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
                 "training {bar:30.cyan/dim} {pos}/{len} steps  {eta} left  {msg}",
@@ -115,7 +121,7 @@ impl Observer for Recorder {
 
     fn proceed(&mut self, step: u64) -> bool {
         if let Some(bar) = &self.bar
-            && step % TICK_STEPS == 0
+            && step.is_multiple_of(TICK_STEPS)
         {
             bar.set_position(step);
         }
@@ -128,6 +134,26 @@ impl Observer for Recorder {
             self.write_snapshot(step, tensors);
         }
     }
+}
+
+/// What an earlier run leaves in its folder.
+const RUN_FILES: [&str; 4] = ["result.json", "metrics.jsonl", "trace.npz", "snapshots"];
+
+/// Two runs must not mix in one folder: an earlier one is replaced whole, and only when asked.
+fn make_room(dir: &Path, overwrite: bool) -> anyhow::Result<()> {
+    for path in RUN_FILES.map(|name| dir.join(name)).into_iter().filter(|path| path.exists()) {
+        if !overwrite {
+            return Err(WrongInput(format!(
+                "--out {}: an earlier run is there ({}); choose another folder or pass --overwrite",
+                dir.display(),
+                path.display()
+            ))
+            .into());
+        }
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 impl Output {

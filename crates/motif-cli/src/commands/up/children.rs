@@ -65,13 +65,17 @@ async fn keep_running(plan: Plan, name: String, stopping: CancellationToken) {
     let mut delay = RESTART_DELAY;
     while !stopping.is_cancelled() {
         match spawn(&plan, &name) {
-            Ok(mut child) => tokio::select! {
-                ended = child.wait() => match ended {
-                    Ok(status) => eprintln!("worker {name} ended ({status}); starting it again in {delay:?}"),
-                    Err(error) => eprintln!("worker {name} cannot be watched: {error}"),
-                },
-                () = stopping.cancelled() => return drain(child, &name).await,
-            },
+            // The pipe stays open as long as this process lives: `wait` would close it, and the worker would drain.
+            Ok(mut child) => {
+                let _stdin = child.stdin.take();
+                tokio::select! {
+                    ended = child.wait() => match ended {
+                        Ok(status) => eprintln!("worker {name} ended ({status}); starting it again in {delay:?}"),
+                        Err(error) => eprintln!("worker {name} cannot be watched: {error}"),
+                    },
+                    () = stopping.cancelled() => return drain(child, &name).await,
+                }
+            }
             Err(error) => eprintln!("worker {name} does not start: {error}"),
         }
         tokio::select! {

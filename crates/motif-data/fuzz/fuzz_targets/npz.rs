@@ -1,0 +1,4 @@
+//! Fuzzes `motif_data::import` through [`motif_data_fuzz::npz`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| motif_data_fuzz::npz(input));
