@@ -12,9 +12,9 @@ use motif_net::{Examples, Observer, Task, Trainer, TrialConfig, Values, instruct
 use ndarray::Array2;
 
 const CLASSES: usize = 10;
-const REPEATS: usize = 15;
+const REPEATS: usize = 9;
 /// Minibatches per repeat are chosen to take about this long.
-const REPEAT_SECONDS: f64 = 0.1;
+const REPEAT_SECONDS: f64 = 0.3;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("instruction set {}; medians of {REPEATS}, one thread, its processor time", instruction_set());
