@@ -1,55 +1,197 @@
-//! Milliseconds per minibatch of 784-200-200-200-10 at batch 64, per rule: `cargo run --release --example step_time`.
+//! What a minibatch costs, against the time of its matrix products alone, the bound; and what the spectra cost:
+//! `cargo run --release --example step_time`.
+//!
+//! Step and bound are measured in turns, so that whatever else the machine does falls on both; medians are printed.
 
 use std::error::Error;
+use std::time::Instant;
 
-use motif_net::config::{Diagnostics, DownstreamActivation, NamedCadence, RuleName};
-use motif_net::{Examples, Task, Trainer, TrialConfig, Values, instruction_set};
+use motif_net::config::{Diagnostics, NamedCadence, RuleName};
+use motif_net::linalg::product;
+use motif_net::{Examples, Observer, Task, Trainer, TrialConfig, Values, instruction_set};
+use ndarray::Array2;
 
-const EXAMPLES: usize = 6_400;
-const FEATURES: usize = 784;
-const STEPS: usize = 100;
+const CLASSES: usize = 10;
 const REPEATS: usize = 9;
+/// Minibatches per repeat are chosen to take about this long.
+const REPEAT_SECONDS: f64 = 0.3;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let values: Vec<u8> = (0..EXAMPLES * FEATURES).map(|i| (i * i % 251) as u8).collect();
-    let labels: Vec<u16> = (0..EXAMPLES).map(|i| (i * 7 % 10) as u16).collect();
-    let split = Examples { values: Values::U8(&values), labels: &labels, features: FEATURES };
-    let task = Task::new(split, split, 10)?;
-    println!("{}", instruction_set());
-    let tanh = DownstreamActivation::Tanh;
-    for (label, rule, ratio, downstream) in [
-        ("sal ratio 2", RuleName::Sal, 2.0, DownstreamActivation::Linear),
-        ("sal ratio 2 tanh", RuleName::Sal, 2.0, tanh),
-        ("sal ratio 8", RuleName::Sal, 8.0, DownstreamActivation::Linear),
-        ("bp", RuleName::Bp, 2.0, DownstreamActivation::Linear),
-    ] {
-        let config = TrialConfig {
-            rule,
-            ratio,
-            downstream_activation: downstream,
-            epochs: 1_000,
-            diagnostics: Diagnostics::Named(NamedCadence::Off),
-            ..TrialConfig::default()
-        };
-        println!("{label:<18} {:.3} ms/step", fastest(&config, &task)?);
+    println!("instruction set {}; medians of {REPEATS}, one thread, its processor time", instruction_set());
+    println!("{:<42} {:>9} {:>9} {:>7} {:>10}", "", "step ms", "bound ms", "bound/", "spectra ms");
+    let mnist = [784, 200, 200, 200];
+    let deep: Vec<usize> = std::iter::once(3072).chain([200; 8]).collect();
+    let wide = [3072, 1000, 1000, 1000];
+    for rule in [RuleName::Sal, RuleName::Bp] {
+        for (widths, ratio, batch_size) in [
+            (&mnist[..], 1.0, 64),
+            (&mnist[..], 2.0, 64),
+            (&mnist[..], 7.5, 64),
+            (&deep[..], 2.0, 64),
+            (&wide[..], 1.0, 128),
+        ] {
+            // Without a downstream pathway the ratio means nothing.
+            if rule == RuleName::Sal || ratio <= 1.0 || widths.len() == deep.len() {
+                measure(rule, widths, ratio, batch_size)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// The fastest of several stretches, in milliseconds per step.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn fastest(config: &TrialConfig, task: &Task<'_>) -> Result<f64, Box<dyn Error>> {
-    let mut trainer = Trainer::new(config, 0, task)?;
-    let mut fastest = f64::INFINITY;
+fn measure(rule: RuleName, widths: &[usize], ratio: f64, batch_size: usize) -> Result<(), Box<dyn Error>> {
+    let config = TrialConfig {
+        rule,
+        ratio,
+        batch_size,
+        hidden: widths[1..].to_vec(),
+        epochs: 100_000,
+        diagnostics: Diagnostics::Named(NamedCadence::Off),
+        ..TrialConfig::default()
+    };
+    let features = widths[0];
+    // One minibatch per epoch would test at each step: make epochs long.
+    let examples = batch_size * 400;
+    let values: Vec<u8> = (0..examples * features).map(|i| (i * i % 251) as u8).collect();
+    let labels: Vec<u16> = (0..examples).map(|i| (i * 7 % CLASSES) as u16).collect();
+    let train = Examples { values: Values::U8(&values), labels: &labels, features };
+    let test = Examples { values: Values::U8(&values[..features]), labels: &labels[..1], features };
+    let task = Task::new(train, test, CLASSES)?;
+    let mut trainer = Trainer::new(&config, 0, &task)?;
+    let mut products = Products::new(&config, features);
+    let mut step = || {
+        if let Some(outcome) = trainer.step(&mut ()) {
+            panic!("ended early: {outcome:?}");
+        }
+    };
+    let mut bound = || products.run();
+    let once = seconds(1, &mut step).max(seconds(1, &mut step));
+    let count = ((REPEAT_SECONDS / once) as usize).max(2);
+    let (mut steps, mut bounds) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
-        let start = std::time::Instant::now();
-        for _ in 0..STEPS - 1 {
-            if let Some(outcome) = trainer.step(&mut ()) {
-                return Err(format!("ended early: {outcome:?}").into());
+        steps.push(seconds(count, &mut step));
+        bounds.push(seconds(count, &mut bound));
+    }
+    let (step, bound) = (median(steps) * 1e3, median(bounds) * 1e3);
+    let widths: Vec<String> = widths.iter().map(ToString::to_string).collect();
+    let name = format!("{rule:?} {}-{CLASSES} ratio {ratio} batch {batch_size}", widths.join("-"));
+    let spectra = spectra_seconds(&config, &task)? * 1e3;
+    println!("{name:<42} {step:>9.3} {bound:>9.3} {:>6.0}% {spectra:>10.1}", 100.0 * bound / step);
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Seconds per call: of this thread on a processor where Linux tells, else of the clock on the wall.
+fn seconds(count: usize, call: &mut dyn FnMut()) -> f64 {
+    let (start, busy) = (now(), on_processor());
+    (0..count).for_each(|_| call());
+    let total = match (busy, on_processor()) {
+        (Some(before), Some(after)) if after > before => (after - before) as f64 * 1e-9,
+        _ => start.elapsed().as_secs_f64(),
+    };
+    total / count as f64
+}
+
+/// Nanoseconds this thread has been on a processor: other people's work does not count.
+fn on_processor() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What all spectra of a network cost once.
+fn spectra_seconds(config: &TrialConfig, task: &Task<'_>) -> Result<f64, Box<dyn Error>> {
+    struct Timer {
+        begun: Instant,
+        seconds: f64,
+    }
+    impl Observer for Timer {
+        fn spectra(&mut self, _: u64, begin: bool) {
+            if begin {
+                self.begun = now();
+            } else {
+                self.seconds = self.begun.elapsed().as_secs_f64();
             }
         }
-        fastest = fastest.min(start.elapsed().as_secs_f64() * 1e3 / (STEPS - 1) as f64);
-        trainer.step(&mut ());
     }
-    Ok(fastest)
+    let config = TrialConfig { spectra: Diagnostics::Named(NamedCadence::Ends), ..config.clone() };
+    let mut timer = Timer { begun: now(), seconds: 0.0 };
+    Trainer::new(&config, 0, task)?.start(&mut timer);
+    Ok(timer.seconds)
+}
+
+/// One matrix product of a step.
+struct Product {
+    a: Array2<f32>,
+    b: Array2<f32>,
+    c: Array2<f32>,
+    /// Whether `a` is used transposed, and `b`.
+    transposed: (bool, bool),
+}
+
+/// The products without which the rule's equations cannot be computed, in the engine's layouts.
+struct Products(Vec<Product>);
+
+impl Products {
+    fn new(config: &TrialConfig, features: usize) -> Self {
+        let batch = config.batch_size;
+        let mut up = vec![features];
+        up.extend(&config.hidden);
+        let mut down: Vec<usize> = up.iter().map(|&n| (config.ratio * n as f64).round() as usize).collect();
+        up.push(CLASSES);
+        down.push(CLASSES);
+        let depth = up.len() - 1;
+        let mut products = Self(Vec::new());
+        for l in 1..=depth {
+            products.through(batch, up[l], up[l - 1]);
+            products.change(batch, up[l], up[l - 1]);
+        }
+        for l in 1..depth {
+            if config.rule == RuleName::Bp {
+                products.push((batch, up[l + 1]), (up[l + 1], up[l]), (false, false));
+                continue;
+            }
+            for (target, source) in [(down[l], up[l]), (down[l], down[l + 1])] {
+                products.through(batch, target, source);
+                products.change(batch, target, source);
+            }
+            // `ΔV̄ = ΔVᵀ` is one product.
+            products.through(batch, up[l], down[l]);
+        }
+        products
+    }
+
+    /// `X input` for a batch.
+    fn through(&mut self, batch: usize, target: usize, source: usize) {
+        self.push((batch, source), (target, source), (false, true));
+    }
+
+    /// `⟨target sourceᵀ⟩`.
+    fn change(&mut self, batch: usize, target: usize, source: usize) {
+        self.push((batch, target), (batch, source), (true, false));
+    }
+
+    fn push(&mut self, a: (usize, usize), b: (usize, usize), transposed: (bool, bool)) {
+        let array =
+            |size: (usize, usize)| Array2::from_shape_fn(size, |(i, j)| ((i * 7 + j * 3) % 11) as f32 * 1e-3);
+        let rows = if transposed.0 { a.1 } else { a.0 };
+        let columns = if transposed.1 { b.0 } else { b.1 };
+        self.0.push(Product { a: array(a), b: array(b), c: Array2::zeros((rows, columns)), transposed });
+    }
+
+    fn run(&mut self) {
+        for Product { a, b, c, transposed } in &mut self.0 {
+            let a = if transposed.0 { a.t() } else { a.view() };
+            let b = if transposed.1 { b.t() } else { b.view() };
+            product(1e-3, &a, &b, 0.0, c.view_mut());
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod checkpoint;
 pub mod config;
 mod diagnose;
 pub mod examples;
-mod linalg;
+pub mod linalg;
 mod math;
 mod network;
 mod normalize;

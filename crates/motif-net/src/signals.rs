@@ -138,7 +138,12 @@ impl Signals {
 
     /// The numbers in use, row after row.
     pub(crate) fn slice(&self, at: At) -> &[f32] {
-        let buffer = &self.buffers[self.slot(at)];
+        self.slice_slot(self.slot(at))
+    }
+
+    /// The numbers in use, row after row, by slot.
+    pub(crate) fn slice_slot(&self, slot: usize) -> &[f32] {
+        let buffer = &self.buffers[slot];
         &buffer.as_slice().expect("a signal's buffer is contiguous")[..self.rows * buffer.ncols()]
     }
 

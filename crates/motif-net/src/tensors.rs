@@ -168,6 +168,11 @@ impl Tensors {
         self.list.iter_mut()
     }
 
+    /// The tensor at a place in the order of declaration.
+    pub(crate) fn at_place(&mut self, place: usize) -> &mut Tensor {
+        &mut self.list[place]
+    }
+
     /// The tensor of a kind at a layer, if the rule declared it.
     pub(crate) fn get(&self, kind: &str, layer: usize) -> Option<ArrayView2<'_, f32>> {
         self.place(kind, layer).map(|place| self.list[place].value.view())

@@ -235,11 +235,10 @@ impl<'a> Trainer<'a> {
         if bounded {
             self.network.drive(&mut self.signals);
         }
-        if !bounded || !self.updater.measure(&self.signals) {
+        let factor = schedule_factor(self.config.schedule, step, self.total_steps);
+        if !bounded || !self.updater.step(&mut self.network.tensors, &self.signals, factor) {
             return Some(self.diverged(step + 1, observer));
         }
-        let factor = schedule_factor(self.config.schedule, step, self.total_steps);
-        self.updater.apply(&mut self.network.tensors, &self.signals, factor);
         self.network.rule.derive(&mut self.network.tensors);
         self.steps += 1;
         self.offer_snapshot(observer);
