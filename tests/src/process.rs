@@ -185,6 +185,16 @@ impl Server {
         Ok(command.output()?)
     }
 
+    /// A sweep's trials, as its JSON export has them.
+    ///
+    /// # Errors
+    /// When the export fails or is none.
+    pub fn trials(&self, sweep: &str) -> anyhow::Result<Vec<Value>> {
+        let out = self.motif(&["export", sweep, "--format", "json", "--out", "-"])?;
+        let document: Value = serde_json::from_slice(&out.stdout).context("an export is JSON")?;
+        Ok(document["trials"].as_array().context("an export has trials")?.clone())
+    }
+
     /// Runs a command against this server with `--json` and reads what it prints.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Resul
         outcomes == [(Some("victim"), Some("expired")), (Some("survivor"), Some("succeeded"))],
         "the killed worker's trial shows {outcomes:?}"
     );
-    for trial in trials(&server, &id)? {
+    for trial in server.trials(&id)? {
         let ends = server.json(&["trial", "show", trial["id"].as_str().context("id")?])?;
         let succeeded = ends["attempt_rows"].as_array().context("attempts")?.iter();
         ensure!(succeeded.filter(|a| a["outcome"] == "succeeded").count() == 1, "not once: {ends}");
@@ -96,13 +96,7 @@ fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Resul
 /// The trial that a worker holds and has made steps in.
 fn held_by(server: &Server, sweep: &str, worker: &str) -> anyhow::Result<Option<Value>> {
     let held = |t: &Value| t["worker"] == worker && t["state"] == "leased" && t["step"].as_u64() > Some(0);
-    Ok(trials(server, sweep)?.into_iter().find(held))
-}
-
-fn trials(server: &Server, sweep: &str) -> anyhow::Result<Vec<Value>> {
-    let out = server.motif(&["export", sweep, "--format", "json", "--out", "-"])?;
-    let document: Value = serde_json::from_slice(&out.stdout).context("an export is JSON")?;
-    Ok(document["trials"].as_array().context("an export has trials")?.clone())
+    Ok(server.trials(sweep)?.into_iter().find(held))
 }
 
 /// The table has a row per condition, with n, mean and interval, and all but the baseline are tested.

@@ -39,12 +39,6 @@ fn counts(server: &Server, sweep: &str) -> anyhow::Result<Value> {
     Ok(server.json(&["sweep", "show", sweep])?["sweep"]["counts"].clone())
 }
 
-fn trials(server: &Server, sweep: &str) -> anyhow::Result<Vec<Value>> {
-    let out = server.motif(&["export", sweep, "--format", "json", "--out", "-"])?;
-    let document: Value = serde_json::from_slice(&out.stdout).context("an export is JSON")?;
-    Ok(document["trials"].as_array().context("trials")?.clone())
-}
-
 #[test]
 fn a_trial_has_the_same_hash_alone_and_beside_others_on_any_number_of_slots() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -61,7 +55,7 @@ fn a_trial_has_the_same_hash_alone_and_beside_others_on_any_number_of_slots() ->
         wait_for("the sweep to end", Duration::from_secs(120), || {
             Ok((counts(&server, &sweep)?["succeeded"] == 3).then_some(()))
         })?;
-        for trial in trials(&server, &sweep)? {
+        for trial in server.trials(&sweep)? {
             let seed = usize::try_from(trial["seed"].as_u64().context("seed")?)?;
             ensure!(trial["result_hash"] == alone[seed].as_str(), "{slots} slots, seed {seed}: {trial}");
         }
@@ -76,12 +70,12 @@ fn sigterm_drains_a_worker_and_its_trial_is_queued_at_once_at_no_cost() -> anyho
     let sweep = submit(&server, dir.path(), &sweep_of(2000, 1))?;
     let mut worker = server.worker("w", &dir.path().join("worker"), 1)?;
     wait_for("the trial to make steps", Duration::from_secs(60), || {
-        Ok(trials(&server, &sweep)?.into_iter().find(|t| t["step"].as_u64() > Some(0)))
+        Ok(server.trials(&sweep)?.into_iter().find(|t| t["step"].as_u64() > Some(0)))
     })?;
     worker.signal(Signal::SIGTERM)?;
     let status = worker.wait(Duration::from_secs(10))?;
     ensure!(status.success(), "a drained worker ends with {status}");
-    let trial = trials(&server, &sweep)?.remove(0);
+    let trial = server.trials(&sweep)?.remove(0);
     ensure!(trial["state"] == "queued" && trial["crashes"] == 0 && trial["failures"] == 0, "{trial}");
     let shown = server.json(&["trial", "show", trial["id"].as_str().context("id")?])?;
     ensure!(shown["attempt_rows"][0]["outcome"] == "released", "{shown}");
@@ -104,7 +98,7 @@ fn a_killed_server_comes_back_with_everything_and_workers_go_on() -> anyhow::Res
     wait_for("the sweep to end", Duration::from_secs(120), || {
         Ok((counts(&server, &sweep)?["succeeded"] == 4).then_some(()))
     })?;
-    for trial in trials(&server, &sweep)? {
+    for trial in server.trials(&sweep)? {
         ensure!(trial["attempts"].as_u64() <= Some(2), "{trial}");
     }
     Ok(())
