@@ -14,7 +14,7 @@ use ndarray::Array2;
 const CLASSES: usize = 10;
 const REPEATS: usize = 9;
 /// Minibatches per repeat are chosen to take about this long.
-const REPEAT_SECONDS: f64 = 0.3;
+const REPEAT_SECONDS: f64 = 0.15;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("instruction set {}; medians of {REPEATS}, one thread, its processor time", instruction_set());
@@ -156,27 +156,27 @@ impl Products {
         }
         for l in 1..depth {
             if config.rule == RuleName::Bp {
-                products.push((batch, up[l + 1]), (up[l + 1], up[l]), (false, false));
+                products.push((batch, up[l + 1]), (up[l], up[l + 1]), (false, true));
                 continue;
             }
             for (target, source) in [(down[l], up[l]), (down[l], down[l + 1])] {
                 products.through(batch, target, source);
                 products.change(batch, target, source);
             }
-            // `ΔV̄ = ΔVᵀ` is one product.
-            products.through(batch, up[l], down[l]);
+            // `ΔV̄ = ΔVᵀ` is one product, for which `V̄` lies in memory as `V` does.
+            products.push((batch, down[l]), (up[l], down[l]), (false, true));
         }
         products
     }
 
     /// `X input` for a batch.
     fn through(&mut self, batch: usize, target: usize, source: usize) {
-        self.push((batch, source), (target, source), (false, true));
+        self.push((batch, source), (source, target), (false, false));
     }
 
-    /// `⟨target sourceᵀ⟩`.
+    /// `⟨source targetᵀ⟩`.
     fn change(&mut self, batch: usize, target: usize, source: usize) {
-        self.push((batch, target), (batch, source), (true, false));
+        self.push((batch, source), (batch, target), (true, false));
     }
 
     fn push(&mut self, a: (usize, usize), b: (usize, usize), transposed: (bool, bool)) {

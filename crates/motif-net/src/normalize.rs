@@ -6,6 +6,7 @@
 use ndarray::ArrayViewMut2;
 
 use crate::examples::{Examples, Values};
+use crate::vectors::vectorized;
 
 /// The affine map from raw values to the network's input, `x = (raw - centre_j) · gain`.
 pub(crate) struct Normalization {
@@ -49,8 +50,15 @@ impl Normalization {
     }
 
     fn apply<T: Raw>(&self, from: &[T], to: &mut [f32]) {
-        for ((to, &from), &centre) in to.iter_mut().zip(from).zip(&self.centre) {
-            *to = (from.single() - centre) * self.gain;
+        normalize(from, &self.centre, self.gain, to);
+    }
+}
+
+vectorized! {
+    /// `(from - centre) · gain`, value by value.
+    fn normalize<'a, T: Raw>(from: &'a [T], centre: &'a [f32], gain: f32, to: &'a mut [f32]) {
+        for ((to, &from), &centre) in to.iter_mut().zip(from).zip(centre) {
+            *to = (from.single() - centre) * gain;
         }
     }
 }
@@ -62,6 +70,7 @@ trait Raw: Copy {
 }
 
 impl Raw for u8 {
+    #[inline(always)]
     fn single(self) -> f32 {
         f32::from(self)
     }
@@ -71,6 +80,7 @@ impl Raw for u8 {
 }
 
 impl Raw for f32 {
+    #[inline(always)]
     fn single(self) -> f32 {
         self
     }

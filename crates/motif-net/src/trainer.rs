@@ -1,9 +1,10 @@
-//! The training loop: one trial on one thread, every reduction in a fixed order.
+//! The training loop: one trial on one thread, every reduction in a fixed order, also where idle threads help.
 
 mod resume;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -17,6 +18,7 @@ use crate::observe::{Observer, Point};
 use crate::random::Stream;
 use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
+use crate::spare::SpareThreads;
 use crate::spectra;
 use crate::update::Updater;
 use crate::validate::{MAX_TRIAL_BYTES, Violation};
@@ -170,6 +172,13 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Lets idle threads take parts of the large products, which changes no bit.
+    #[must_use]
+    pub fn helped_by(mut self, helpers: Arc<dyn SpareThreads>) -> Self {
+        self.network.helpers = helpers;
+        self
+    }
+
     /// Minibatches learnt so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -236,7 +245,8 @@ impl<'a> Trainer<'a> {
             self.network.drive(&mut self.signals);
         }
         let factor = schedule_factor(self.config.schedule, step, self.total_steps);
-        if !bounded || !self.updater.step(&mut self.network.tensors, &self.signals, factor) {
+        let Network { tensors, helpers, .. } = &mut self.network;
+        if !bounded || !self.updater.step(tensors, &self.signals, factor, &**helpers) {
             return Some(self.diverged(step + 1, observer));
         }
         self.network.rule.derive(&mut self.network.tensors);

@@ -11,7 +11,9 @@ use std::{
 
 use motif_client::{Client, ClientError};
 use motif_data::{Dataset, Library, LibraryError, Split};
-use motif_net::{Examples, Outcome, Task, TrialConfig, TrialResult, Values, total_steps};
+use motif_net::{
+    Examples, Outcome, SpareThreads, Task, Trainer, TrialConfig, TrialResult, Values, total_steps,
+};
 use motif_sweep::{clock::Clock, plan::config_hash, trial};
 use motif_wire::{
     trials::TrialReport,
@@ -21,6 +23,7 @@ use tokio::sync::{Mutex, mpsc::Sender};
 
 use crate::{
     core::{Ending, Input},
+    idle::IdleSlots,
     observer::{Control, Reporter},
     provenance::provenance,
 };
@@ -33,6 +36,7 @@ const FETCH_DELAY: Duration = Duration::from_secs(1);
 /// What trains.
 pub(crate) struct Executor {
     pub(crate) pool: rayon::ThreadPool,
+    pub(crate) slots: Arc<IdleSlots>,
     pub(crate) library: Arc<Library>,
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
@@ -158,7 +162,8 @@ impl Executor {
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
                 };
-                train(&prepared, reporter, &*executor.clock)
+                let _occupied = executor.slots.occupy();
+                train(&prepared, reporter, &executor.slots, &*executor.clock)
             }));
             let ending = trained.unwrap_or_else(|panic| {
                 Ending::Failed(failure(false, format!("the training panicked: {}", said(&*panic))))
@@ -170,7 +175,7 @@ impl Executor {
 }
 
 /// Trains a trial on this thread.
-fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Ending {
+fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, clock: &dyn Clock) -> Ending {
     let Prepared { config, seed, dataset, dataset_hash } = prepared;
     let features = dataset.features();
     let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
@@ -183,8 +188,8 @@ fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Endi
     }
     reporter.step(0);
     let started = clock.monotonic();
-    let result = match motif_net::train(config, *seed, &task, &mut reporter) {
-        Ok(result) => result,
+    let result = match Trainer::new(config, *seed, &task) {
+        Ok(trainer) => trainer.helped_by(Arc::clone(slots) as Arc<dyn SpareThreads>).run(&mut reporter),
         Err(error) => return Ending::Failed(failure(false, error.to_string())),
     };
     let training_s = clock.monotonic().saturating_sub(started).as_secs_f64();

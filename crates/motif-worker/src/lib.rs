@@ -6,6 +6,7 @@
 pub mod core;
 mod driver;
 mod executor;
+mod idle;
 mod observer;
 mod provenance;
 
