@@ -11,7 +11,9 @@ use std::{
 
 use motif_client::{Client, ClientError};
 use motif_data::{Dataset, Library, LibraryError, Split};
-use motif_net::{Examples, Outcome, Task, TrialConfig, TrialResult, Values, total_steps};
+use motif_net::{
+    Examples, ImageShape, Outcome, Task, TaskError, TrialConfig, TrialResult, Values, total_steps,
+};
 use motif_sweep::{clock::Clock, plan::config_hash, trial};
 use motif_wire::{
     trials::TrialReport,
@@ -172,9 +174,7 @@ impl Executor {
 /// Trains a trial on this thread.
 fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Ending {
     let Prepared { config, seed, dataset, dataset_hash } = prepared;
-    let features = dataset.features();
-    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
-    let task = match Task::new(train, test, usize::from(dataset.classes())) {
+    let task = match task(dataset) {
         Ok(task) => task,
         Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
     };
@@ -204,6 +204,14 @@ fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Endi
         training_s,
         provenance,
     }))
+}
+
+fn task(dataset: &Dataset) -> Result<Task<'_>, TaskError> {
+    let features = dataset.features();
+    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
+    let shape = dataset.shape();
+    let image = ImageShape { channels: shape.channels, height: shape.height, width: shape.width };
+    Task::new(train, test, usize::from(dataset.classes()))?.with_image(image)
 }
 
 fn examples(split: &Split, features: usize) -> Examples<'_> {
