@@ -171,6 +171,37 @@ fn a_killed_motif_up_comes_back_with_the_tokens_it_had_and_its_workers_end_with_
 }
 
 #[test]
+fn a_search_on_held_out_examples_shows_no_test_metric() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let trial = "hidden = [8]\nepochs = 1\ntrain_limit = 100\nvalidation = 200\naugment = { shift = 2, flip = true }\n";
+    let path = write(dir.path(), "trial.toml", trial)?;
+    let shown = motif(dir.path(), &["train", &path])?;
+    let (text, progress) = (String::from_utf8(shown.stdout)?, String::from_utf8(shown.stderr)?);
+    ensure!(text.contains("validation_accuracy = ") && !text.contains("test_"), "{text}");
+    ensure!(progress.contains(": validation accuracy ") && !progress.contains("test"), "{progress}");
+    let alone = motif_json(dir.path(), &["train", &path])?;
+
+    let server = Server::start(&dir.path().join("server"))?;
+    let sweep = |metric| format!("name = \"s\"\n{metric}[trial]\n{trial}");
+    let path = write(dir.path(), "default.toml", &sweep(""))?;
+    let refused = server.motif(&["submit", &path])?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(
+        refused.status.code() == Some(2) && said.contains("did you mean `validation_accuracy`?"),
+        "{said}"
+    );
+    let path = write(dir.path(), "sweep.toml", &sweep("metric = \"validation_accuracy\"\n"))?;
+    let _worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    let table = server.motif(&["submit", &path, "--wait"])?;
+    let table = String::from_utf8(table.stdout)?;
+    ensure!(table.contains("validation_accuracy\n") && table.contains(" %"), "{table}");
+    let trials = server.trials("latest")?;
+    ensure!(trials.len() == 1 && trials[0]["result_hash"] == alone["result_hash"], "{trials:?}");
+    ensure!(trials[0]["metrics"]["test_accuracy"].is_null(), "{trials:?}");
+    Ok(())
+}
+
+#[test]
 fn two_runs_never_mix_in_one_folder() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let trial =

@@ -7,6 +7,7 @@
 //! Where to look: a learning rule and its equations stand in one file under `rules/`; [`trainer`] is the loop;
 //! [`validate`] holds every limit of a config.
 
+pub mod augment;
 mod checkpoint;
 pub mod config;
 mod diagnose;
@@ -25,6 +26,7 @@ mod shape;
 mod signals;
 mod spare;
 pub mod spectra;
+mod split;
 mod tensors;
 pub mod trainer;
 mod update;
@@ -33,7 +35,7 @@ mod vectors;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointError};
 pub use config::TrialConfig;
-pub use examples::{Examples, Task, TaskError, Values};
+pub use examples::{Examples, ImageShape, Task, TaskError, Values};
 pub use observe::{NamedTensor, Observer, Point};
 pub use platform::instruction_set;
 pub use result::{Outcome, TrialResult};

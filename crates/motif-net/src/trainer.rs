@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::augment::Placements;
 use crate::config::{Diagnostics, NamedCadence, Schedule, StepCadence, TrialConfig};
 use crate::diagnose::{self, PROBE_EXAMPLES, Probe};
 use crate::examples::{Task, TaskError};
@@ -20,8 +21,9 @@ use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
 use crate::spare::SpareThreads;
 use crate::spectra;
+use crate::split::Split;
 use crate::update::Updater;
-use crate::validate::{MAX_TRIAL_BYTES, Violation};
+use crate::validate::{MAX_TRIAL_BYTES, TaskSize, Violation};
 
 pub use resume::ResumeError;
 
@@ -82,7 +84,8 @@ pub fn train(
 /// Minibatches of a trial on a task with `train_examples` training examples: `epochs · ⌈n / batch⌉`.
 #[must_use]
 pub fn total_steps(config: &TrialConfig, train_examples: usize) -> u64 {
-    let examples = config.train_limit.unwrap_or(train_examples).min(train_examples);
+    let left = train_examples.saturating_sub(config.validation.unwrap_or(0));
+    let examples = config.train_limit.unwrap_or(left).min(left);
     config.epochs as u64 * examples.div_ceil(config.batch_size.max(1)) as u64
 }
 
@@ -99,17 +102,15 @@ pub struct Trainer<'a> {
     config: TrialConfig,
     seed: u64,
     task: Task<'a>,
-    /// Positions of the training examples in use.
-    train_rows: Vec<u32>,
-    /// Positions of the test examples in use.
-    test_rows: Vec<u32>,
+    split: Split<'a>,
     normalization: Normalization,
+    placements: Option<Placements>,
     network: Network,
     updater: Updater,
     /// Of the minibatch.
     signals: Signals,
     labels: Vec<u16>,
-    /// Of the test chunks and the probe.
+    /// Of the chunks that are measured on and the probe.
     wide: Signals,
     wide_labels: Vec<u16>,
     probe: Option<Probe>,
@@ -137,8 +138,8 @@ impl<'a> Trainer<'a> {
     /// [`TrainError`] when the config breaks a limit.
     pub fn new(config: &TrialConfig, seed: u64, task: &Task<'a>) -> Result<Self, TrainError> {
         check(config, task)?;
-        let train_rows = Stream::new(seed, "subset.train").subset(task.train.len(), config.train_limit);
-        let test_rows = Stream::new(seed, "subset.test").subset(task.test.len(), config.test_limit);
+        let split = Split::new(config, seed, task);
+        let train_rows = &split.train_rows;
         let network = Network::new(config, seed, task.train.features, task.classes);
         let batch = config.batch_size.min(train_rows.len());
         let hidden = network.rule.signals();
@@ -146,11 +147,12 @@ impl<'a> Trainer<'a> {
         let diagnosed = !config.diagnostics.is_off();
         let steps_per_epoch = train_rows.len().div_ceil(config.batch_size) as u64;
         Ok(Self {
-            normalization: Normalization::measure(&task.train, &train_rows),
+            normalization: Normalization::measure(&task.train, train_rows),
+            placements: Placements::new(config.augment, task.image, seed),
             updater: Updater::new(&network.tensors, &signals, batch, config),
             wide: network.signals(if diagnosed { hidden } else { &[] }, PROBE_EXAMPLES),
             wide_labels: vec![0; PROBE_EXAMPLES],
-            probe: diagnosed.then(|| Probe::new(&network, &train_rows, seed)),
+            probe: diagnosed.then(|| Probe::new(&network, train_rows, seed)),
             labels: vec![0; batch],
             order: train_rows.clone(),
             steps: 0,
@@ -165,8 +167,7 @@ impl<'a> Trainer<'a> {
             config: config.clone(),
             seed,
             task: *task,
-            train_rows,
-            test_rows,
+            split,
             network,
             signals,
         })
@@ -194,7 +195,7 @@ impl<'a> Trainer<'a> {
     /// Bytes of weights and large buffers held, beside the examples.
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
-        let rows = self.train_rows.len() + self.test_rows.len() + self.order.len();
+        let rows = self.split.train_rows.len() + self.split.measured_rows.len() + self.order.len();
         let probe = if self.probe.is_some() { diagnose::scratch_bytes(&self.network.shape) } else { 0 };
         4 * (self.network.tensors.parameters() + rows as u64)
             + self.signals.bytes()
@@ -289,14 +290,19 @@ impl<'a> Trainer<'a> {
         let labels = &mut self.labels[..rows.len()];
         self.signals.set_rows(rows.len());
         let input = Signal::H.at(0);
-        self.normalization.gather(&self.task.train, rows, self.signals.view_mut(input), labels);
+        if let Some(placements) = &mut self.placements {
+            let epoch = self.steps / self.steps_per_epoch;
+            placements.seek(epoch * self.order.len() as u64 + start as u64);
+        }
+        let (out, placements) = (self.signals.view_mut(input), self.placements.as_mut());
+        self.normalization.gather(&self.task.train, rows, placements, out, labels);
         observer.batch(self.steps, self.signals.view(input), labels);
     }
 
     /// Brings the training examples into the order of this epoch.
     fn shuffle(&mut self) {
         let epoch = self.steps / self.steps_per_epoch;
-        self.order.copy_from_slice(&self.train_rows);
+        self.order.copy_from_slice(&self.split.train_rows);
         Stream::new(self.seed, &format!("order.{epoch}")).shuffle(&mut self.order);
     }
 
@@ -330,9 +336,10 @@ impl<'a> Trainer<'a> {
                 point.log("train_loss", self.running.mean_loss());
                 point.log("train_accuracy", self.running.accuracy());
             }
-            let score = self.test();
-            point.log("test_loss", score.mean_loss());
-            point.log("test_accuracy", score.accuracy());
+            let score = self.measure();
+            let [accuracy, loss, ..] = self.config.final_metrics();
+            point.log(loss, score.mean_loss());
+            point.log(accuracy, score.accuracy());
         }
         if self.due(self.config.diagnostics)
             && let Some(probe) = &mut self.probe
@@ -365,14 +372,14 @@ impl<'a> Trainer<'a> {
         observer.point(point);
     }
 
-    /// The score on the test examples in use.
-    fn test(&mut self) -> Score {
+    /// The score on the examples that are measured on.
+    fn measure(&mut self) -> Score {
         let mut total = Score::default();
-        for rows in self.test_rows.chunks(PROBE_EXAMPLES) {
+        for rows in self.split.measured_rows.chunks(PROBE_EXAMPLES) {
             let labels = &mut self.wide_labels[..rows.len()];
             self.wide.set_rows(rows.len());
             let input = self.wide.view_mut(Signal::H.at(0));
-            self.normalization.gather(&self.task.test, rows, input, labels);
+            self.normalization.gather(&self.split.measured, rows, None, input, labels);
             total.add(self.network.forward(&mut self.wide, labels));
         }
         total
@@ -387,15 +394,11 @@ impl<'a> Trainer<'a> {
 
 /// The limits of the config, and those the task sets.
 fn check(config: &TrialConfig, task: &Task<'_>) -> Result<(), TrainError> {
-    Task::new(task.train, task.test, task.classes).map_err(TrainError::Task)?;
+    task.check().map_err(TrainError::Task)?;
     let mut violations = config.violations();
-    let limits = [("train", config.train_limit, task.train), ("test", config.test_limit, task.test)];
-    for (split, limit, examples) in limits {
-        if let Some(limit) = limit.filter(|&limit| limit > examples.len()) {
-            let expected = format!("at most {}, the number of {split} examples", examples.len());
-            violations.push(Violation::new(format!("{split}_limit"), limit, expected));
-        }
-    }
+    let size =
+        TaskSize { train_examples: task.train.len(), test_examples: task.test.len(), image: task.image };
+    violations.extend(config.violations_on(&size));
     if !violations.is_empty() {
         return Err(TrainError::Config(violations));
     }

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
+use crate::augment::MAX_SHIFT_PIXELS;
 use crate::config::{
     Diagnostics, LocalSignal, PerSynapse, RuleName, StepCadence, Synapse, TrialConfig, UpdateTerm,
 };
 use crate::diagnose;
+use crate::examples::ImageShape;
 use crate::network;
 use crate::rules::{self, custom};
 use crate::shape::Shape;
@@ -66,8 +68,20 @@ impl Violation {
     }
 }
 
+/// What a config can ask too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSize {
+    /// Examples of the training split, at least 1.
+    pub train_examples: usize,
+    /// Examples of the test split.
+    pub test_examples: usize,
+    /// What the examples are images of, if they are.
+    pub image: Option<ImageShape>,
+}
+
 impl TrialConfig {
-    /// Every field that breaks a limit; empty when the config can be trained.
+    /// Every field that breaks a limit of its own; empty when the config can be trained
+    /// on a task that is large enough ([`TrialConfig::violations_on`]).
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Found::default();
@@ -85,10 +99,66 @@ impl TrialConfig {
             found.push("dataset", format!("{:?}", self.dataset), expected);
         }
         let most = crate::examples::MAX_EXAMPLES;
-        for (field, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
-            if let Some(limit) = limit {
-                found.whole(field, limit, most);
+        let counts = [
+            ("train_limit", self.train_limit),
+            ("test_limit", self.test_limit),
+            ("validation", self.validation),
+        ];
+        for (field, count) in counts {
+            if let Some(count) = count {
+                found.whole(field, count, most);
             }
+        }
+        let shift = self.augment.shift;
+        if shift > MAX_SHIFT_PIXELS {
+            found.push("augment.shift", shift, format!("a whole number from 0 to {MAX_SHIFT_PIXELS}"));
+        }
+    }
+
+    /// Every field that asks for more than the task has.
+    #[must_use]
+    pub fn violations_on(&self, task: &TaskSize) -> Vec<Violation> {
+        let mut found = Found::default();
+        let (train, held_out) = (task.train_examples, self.validation.unwrap_or(0));
+        let left = train.saturating_sub(held_out);
+        let too_many = |limit: Option<usize>, most| limit.filter(|&limit| limit > most);
+        if left == 0 {
+            let most = train.saturating_sub(1);
+            let expected =
+                format!("at most {most}, so that one of the {train} training examples is left to learn from");
+            found.push("validation", held_out, expected);
+        } else if let Some(limit) = too_many(self.train_limit, left) {
+            let expected = match held_out {
+                0 => format!("at most {train}, the number of training examples; leave it out to take all"),
+                _ => format!(
+                    "at most {left}, the {train} training examples less the {held_out} of `validation`; leave it out \
+                     to take all"
+                ),
+            };
+            found.push("train_limit", limit, expected);
+        }
+        if let Some(limit) = too_many(self.test_limit, task.test_examples) {
+            let test = task.test_examples;
+            let expected = format!("at most {test}, the number of test examples; leave it out to take all");
+            found.push("test_limit", limit, expected);
+        }
+        if !self.augment.is_off() {
+            self.check_augment(task.image, &mut found);
+        }
+        found.0
+    }
+
+    fn check_augment(&self, image: Option<ImageShape>, found: &mut Found) {
+        let Some(image) = image else {
+            found.push("augment", self.augment, "none: the examples of this task are not known to be images");
+            return;
+        };
+        let (height, width, shift) = (image.height, image.width, self.augment.shift);
+        let most = height.min(width).saturating_sub(1);
+        if shift > most {
+            let expected =
+                format!("at most {most}, so that a part of each image of {height} × {width} pixels stays");
+            found.push("augment.shift", shift, expected);
         }
     }
 
@@ -184,7 +254,8 @@ impl TrialConfig {
         let hidden = rules::rule(self).signals();
         let per_example = 4 * shape.signal_units(hidden);
         let signals = per_example.saturating_mul(batch as u64 + diagnose::PROBE_EXAMPLES as u64);
-        let examples = EXAMPLE_BYTES * self.train_limit.unwrap_or(0) as u64;
+        let known = self.train_limit.unwrap_or(0).saturating_add(self.validation.unwrap_or(0));
+        let examples = EXAMPLE_BYTES.saturating_mul(known as u64);
         tensors
             .saturating_add(signals)
             .saturating_add(diagnose::scratch_bytes(&shape))

@@ -263,16 +263,33 @@ async fn a_key_given_twice_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_limit_above_the_datasets_size_is_refused() {
+async fn what_asks_for_more_than_the_dataset_has_is_refused() {
     let app = TestApp::start().await;
     let caller = app.with(Scope::Submit);
     let entry = app.library.resolve("glyphs").unwrap().unwrap();
     let (train, test) = (entry.summary.train_examples, entry.summary.test_examples);
     type Change = fn(&mut Value, usize);
-    let changes: [(&str, usize, Change); 3] = [
+    let side = entry.summary.height.min(entry.summary.width) - 1;
+    let changes: [(&str, usize, Change); 8] = [
         ("trial.train_limit", train, |s, n| s["trial"]["train_limit"] = json!(n)),
         ("axes.test_limit", test, |s, n| s["axes"] = json!({"rule": ["bp", "sal"], "test_limit": [7, n]})),
         ("arms[0].train_limit", train, |s, n| s["arms"] = json!([{"label": "x", "train_limit": n}])),
+        ("trial.train_limit", train - 100, |s, n| {
+            s["metric"] = json!("validation_accuracy");
+            s["trial"]["validation"] = json!(100);
+            s["trial"]["train_limit"] = json!(n);
+        }),
+        ("arms[0].validation", train - 1, |s, n| {
+            let trial = s["trial"].as_object_mut().unwrap();
+            trial.remove("train_limit");
+            s["arms"] = json!([{"label": "x", "validation": n}]);
+        }),
+        ("trial.augment.shift", side, |s, n| s["trial"]["augment"] = json!({"shift": n, "flip": true})),
+        ("axes.augment.shift", side, |s, n| s["axes"] = json!({"augment.shift": [0, n]})),
+        ("arms[0].augment.shift", side, |s, n| {
+            s["arms"] =
+                json!([{"label": "x", "augment": {"shift": n}}, {"label": "y", "augment.flip": true}]);
+        }),
     ];
     for (field, size, change) in changes {
         let limited = |limit| {

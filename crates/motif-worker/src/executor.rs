@@ -12,7 +12,8 @@ use std::{
 use motif_client::{Client, ClientError};
 use motif_data::{Dataset, Library, LibraryError, Split};
 use motif_net::{
-    Examples, Outcome, SpareThreads, Task, Trainer, TrialConfig, TrialResult, Values, total_steps,
+    Examples, ImageShape, Outcome, SpareThreads, Task, TaskError, Trainer, TrialConfig, TrialResult, Values,
+    total_steps,
 };
 use motif_sweep::{clock::Clock, plan::config_hash, trial};
 use motif_wire::{
@@ -177,9 +178,7 @@ impl Executor {
 /// Trains a trial on this thread.
 fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, clock: &dyn Clock) -> Ending {
     let Prepared { config, seed, dataset, dataset_hash } = prepared;
-    let features = dataset.features();
-    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
-    let task = match Task::new(train, test, usize::from(dataset.classes())) {
+    let task = match task(dataset) {
         Ok(task) => task,
         Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
     };
@@ -209,6 +208,14 @@ fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, cl
         training_s,
         provenance,
     }))
+}
+
+fn task(dataset: &Dataset) -> Result<Task<'_>, TaskError> {
+    let features = dataset.features();
+    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
+    let shape = dataset.shape();
+    let image = ImageShape { channels: shape.channels, height: shape.height, width: shape.width };
+    Task::new(train, test, usize::from(dataset.classes()))?.with_image(image)
 }
 
 fn examples(split: &Split, features: usize) -> Examples<'_> {

@@ -295,6 +295,25 @@ async fn trials_are_trained_side_by_side_and_alike() {
 }
 
 #[tokio::test]
+async fn held_out_examples_and_moved_images_reach_the_engine() {
+    let (dataset, hash) = (tiny(), tiny().content_hash());
+    let validation = json!({ "validation": 20, "augment": { "shift": 1, "flip": true } });
+    let too_far = json!({ "augment": { "shift": 4 } });
+    let server = serving([lease(1, &hash, validation), lease(2, &hash, too_far)]);
+    let bench = Bench::start(1, Some(&dataset), server);
+    let heard = |n| bench.server.heard(Uuid::from_u128(n), |heard| heard.completion.clone());
+    let report = heard(1).await.report;
+    assert_eq!(report.steps, 6, "40 of 60 examples are learnt from");
+    let judged: Vec<&str> =
+        report.metrics.keys().map(String::as_str).filter(|it| !it.contains('.')).collect();
+    assert_eq!(judged, ["rate", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss"]);
+    let failed = bench.server.heard(Uuid::from_u128(2), |heard| heard.failure.clone()).await;
+    assert!(failed.reason.contains("augment.shift is 4, expected at most 3"), "{failed:?}");
+    assert!(!failed.retryable, "{failed:?}");
+    bench.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_drain_gives_the_running_trial_back() {
     let dataset = tiny();
     let server = serving([lease(1, &dataset.content_hash(), endless())]);

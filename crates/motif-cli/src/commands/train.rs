@@ -6,7 +6,7 @@ use std::{fs::File, io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use motif_data::{Dataset, Library, Split};
-use motif_net::{Examples, Outcome as Trained, Task, Values};
+use motif_net::{Examples, ImageShape, Outcome as Trained, Task, Values};
 use motif_sweep::{clock::Clock as _, plan::config_hash, trial};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Train) -> anyhow::Result<Outcome> {
 
     let clock = SystemClock::new();
     let total = motif_net::total_steps(&config, dataset.train().len());
-    let mut recorder = Recorder::new(args, total)?;
+    let mut recorder = Recorder::new(args, &config, total)?;
     let started = clock.monotonic();
     let result = motif_net::train(&config, args.seed, &task, &mut recorder)?;
     let training_s = (clock.monotonic() - started).as_secs_f64();
@@ -89,7 +89,11 @@ fn task(dataset: &Dataset) -> anyhow::Result<Task<'_>> {
         let split: &Split = split;
         Examples { values: Values::U8(&split.pixels), labels: &split.labels, features }
     };
-    Ok(Task::new(examples(dataset.train()), examples(dataset.test()), usize::from(dataset.classes()))?)
+    let shape = dataset.shape();
+    let image = ImageShape { channels: shape.channels, height: shape.height, width: shape.width };
+    let task =
+        Task::new(examples(dataset.train()), examples(dataset.test()), usize::from(dataset.classes()))?;
+    Ok(task.with_image(image)?)
 }
 
 fn write_json(path: &Path, document: &Value) -> anyhow::Result<()> {

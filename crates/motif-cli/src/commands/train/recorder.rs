@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use motif_net::{
-    NamedTensor, Observer, Outcome, Point,
+    NamedTensor, Observer, Outcome, Point, TrialConfig,
     npz::{TraceWriter, write_snapshot},
 };
 use ndarray::ArrayView2;
@@ -25,6 +25,8 @@ pub(super) struct Recorder {
     out: Option<Output>,
     trace_steps: u64,
     bar: Option<ProgressBar>,
+    /// The metric that shows how far the training has come.
+    accuracy: &'static str,
     total: u64,
     error: Option<anyhow::Error>,
 }
@@ -36,7 +38,7 @@ struct Output {
 }
 
 impl Recorder {
-    pub(super) fn new(args: &Train, total: u64) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &Train, config: &TrialConfig, total: u64) -> anyhow::Result<Self> {
         let trace_steps = args.trace_steps;
         if let Some(dir) = &args.out {
             make_room(dir, args.overwrite)?;
@@ -49,7 +51,8 @@ impl Recorder {
             .expect("the template is well formed");
             ProgressBar::new(total).with_style(style.progress_chars("━━╌"))
         });
-        Ok(Self { out, trace_steps, bar, total, error: None })
+        let [accuracy, ..] = config.final_metrics();
+        Ok(Self { out, trace_steps, bar, accuracy, total, error: None })
     }
 
     /// Writes what is left and reports the first thing that went wrong.
@@ -85,15 +88,18 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn point(&mut self, point: &Point) {
-        let accuracy = point.get("test_accuracy");
-        if let (Some(bar), Some(accuracy)) = (&self.bar, accuracy) {
-            bar.set_message(format!("test accuracy {:.2} %", 100.0 * accuracy));
+        let accuracy = point.get(self.accuracy).map(|value| {
+            let name = self.accuracy.replace('_', " ");
+            format!("{name} {:.2} %", 100.0 * value)
+        });
+        if let (Some(bar), Some(accuracy)) = (&self.bar, &accuracy) {
+            bar.set_message(accuracy.clone());
         }
         let written = match &mut self.out {
             Some(out) => out.write_point(point),
             None if self.bar.is_none() => {
                 if let Some(accuracy) = accuracy {
-                    eprintln!("step {}/{}: test accuracy {:.2} %", point.step, self.total, 100.0 * accuracy);
+                    eprintln!("step {}/{}: {accuracy}", point.step, self.total);
                 }
                 Ok(())
             }
