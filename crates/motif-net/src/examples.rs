@@ -73,6 +73,19 @@ pub struct Task<'a> {
     pub classes: usize,
 }
 
+/// What a trial's memory depends on beside its config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSize {
+    /// Examples to learn from.
+    pub train_examples: usize,
+    /// Examples to measure on.
+    pub test_examples: usize,
+    /// Values per example.
+    pub features: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
+
 /// Why examples do not make a task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TaskError {
@@ -157,6 +170,17 @@ impl<'a> Task<'a> {
             return Err(TaskError::FeatureMismatch { train: train.features, test: test.features });
         }
         Ok(Self { train, test, classes })
+    }
+
+    /// Its dimensions.
+    #[must_use]
+    pub const fn size(&self) -> TaskSize {
+        TaskSize {
+            train_examples: self.train.len(),
+            test_examples: self.test.len(),
+            features: self.train.features,
+            classes: self.classes,
+        }
     }
 }
 

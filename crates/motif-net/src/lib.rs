@@ -31,8 +31,8 @@ pub mod validate;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointError};
 pub use config::TrialConfig;
-pub use examples::{Examples, Task, TaskError, Values};
-pub use observe::{NamedTensor, Observer, Point};
+pub use examples::{Examples, Task, TaskError, TaskSize, Values};
+pub use observe::{NamedTensor, Observer, Phase, Point};
 pub use platform::instruction_set;
 pub use result::{Outcome, TrialResult};
 pub use trainer::{ResumeError, TrainError, Trainer, total_steps, train};

@@ -13,7 +13,7 @@ use crate::examples::{Task, TaskError};
 use crate::math::Score;
 use crate::network::Network;
 use crate::normalize::Normalization;
-use crate::observe::{Observer, Point};
+use crate::observe::{Observer, Phase, Point};
 use crate::random::Stream;
 use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
@@ -320,20 +320,24 @@ impl<'a> Trainer<'a> {
                 point.log("train_loss", self.running.mean_loss());
                 point.log("train_accuracy", self.running.accuracy());
             }
+            observer.begin(self.steps, Phase::Evaluation);
             let score = self.test();
+            observer.end(self.steps, Phase::Evaluation);
             point.log("test_loss", score.mean_loss());
             point.log("test_accuracy", score.accuracy());
         }
         if self.due(self.config.diagnostics)
             && let Some(probe) = &mut self.probe
         {
+            observer.begin(self.steps, Phase::Diagnostics);
             probe.log(&self.network, &mut self.wide, &self.normalization, &self.task.train, &mut point);
             self.updater.log_ratios(&self.network.tensors, &mut point);
+            observer.end(self.steps, Phase::Diagnostics);
         }
         if self.due(self.config.spectra) {
-            observer.spectra(self.steps, true);
+            observer.begin(self.steps, Phase::Spectra);
             spectra::log(&self.network, &mut point);
-            observer.spectra(self.steps, false);
+            observer.end(self.steps, Phase::Spectra);
         }
         self.publish(&point, observer);
     }
@@ -389,7 +393,7 @@ fn check(config: &TrialConfig, task: &Task<'_>) -> Result<(), TrainError> {
     if !violations.is_empty() {
         return Err(TrainError::Config(violations));
     }
-    let bytes = config.memory_bytes(task.train.features, task.classes);
+    let bytes = config.memory_bytes(&task.size());
     if bytes > MAX_TRIAL_BYTES { Err(TrainError::Memory { bytes }) } else { Ok(()) }
 }
 

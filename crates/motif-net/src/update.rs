@@ -6,12 +6,14 @@
 //! Where the batch is too large for that to pay, or the change is a sum, `ΔX` is written out, measured and applied
 //! while it is still near: all `ΔX` are functions of the signals alone, so their order does not matter.
 
+use std::collections::BTreeSet;
+
 use ndarray::{Array2, ArrayRef2, ArrayViewMut2, Zip};
 
 use crate::config::TrialConfig;
 use crate::linalg;
 use crate::observe::Point;
-use crate::signals::Signals;
+use crate::signals::{At, Signals};
 use crate::tensors::{TensorSpec, Tensors, Term};
 
 /// Written out, one weight costs about as much as this many multiplications of a product.
@@ -207,12 +209,19 @@ impl Updater {
     }
 }
 
-/// Bytes the update of a tensor needs at most, its Gram matrices counted as if no other shared them.
-pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize, momentum: f64) -> u64 {
-    let (rows, columns) = (spec.size.0 as u64, spec.size.1 as u64);
-    let numbers = if folds(spec, batch) { 2 * (batch * batch) as u64 } else { rows * columns };
-    let velocity = if momentum > 0.0 && learns(spec) { rows * columns } else { 0 };
-    4 * (numbers + velocity)
+/// Bytes that the updates of these tensors hold at most.
+pub(crate) fn held_bytes(specs: &[TensorSpec], batch: usize, momentum: f64) -> u64 {
+    let learning = || specs.iter().filter(|spec| learns(spec));
+    let written = learning().filter(|spec| !folds(spec, batch)).map(TensorSpec::numbers).max().unwrap_or(0);
+    let folded = learning().filter(|spec| folds(spec, batch)).flat_map(|spec| &spec.change);
+    let grams: BTreeSet<At> = folded.flat_map(|term| [term.target, term.source]).collect();
+    4 * (written + grams.len() as u64 * (batch * batch) as u64) + velocity_bytes(specs, momentum)
+}
+
+/// Bytes of the velocities.
+pub(crate) fn velocity_bytes(specs: &[TensorSpec], momentum: f64) -> u64 {
+    let moving = specs.iter().filter(|spec| momentum > 0.0 && learns(spec));
+    moving.map(|spec| 4 * spec.numbers()).sum()
 }
 
 /// How far one tensor goes in one step.
