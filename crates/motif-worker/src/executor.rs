@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, mpsc::Sender};
 
 use crate::{
     core::{Ending, Input},
+    costs::Costs,
     observer::{Control, Reporter},
     provenance::provenance,
 };
@@ -157,6 +158,7 @@ impl Executor {
                     clock: Arc::clone(&executor.clock),
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
+                    costs: Costs::default(),
                 };
                 train(&prepared, reporter, &*executor.clock)
             }));
@@ -202,6 +204,9 @@ fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Endi
         metrics: metrics.collect(),
         result_hash,
         training_s,
+        evaluation_s: Some(reporter.costs.evaluation.as_secs_f64()),
+        diagnostics_s: Some(reporter.costs.diagnostics.as_secs_f64()),
+        spectra_s: Some(reporter.costs.spectra.as_secs_f64()),
         provenance,
     }))
 }
