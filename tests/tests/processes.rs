@@ -141,6 +141,8 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ("rule = \"bpp\"", "bp"),
         ("dataset = \"mnsit\"", "glyphs"),
         ("hidden = [", "line 1"),
+        ("train_limit = 1000000", "the number of train examples"),
+        ("hidden = [16384, 16384, 16384]\nratio = 100", "widths of at most"),
     ];
     for (text, expected) in cases {
         let out = motif(dir.path(), &["train", &write(dir.path(), "trial.toml", text)?])?;
@@ -214,5 +216,25 @@ fn two_runs_never_mix_in_one_folder() -> anyhow::Result<()> {
     motif_json(dir.path(), &["train", &trial, "--out", out, "--overwrite"])?;
     ensure!(!Path::new(out).join("trace.npz").exists(), "the earlier run's trace is still there");
     ensure!(Path::new(out).join("snapshots/step-000002.npz").exists(), "no final snapshot");
+    Ok(())
+}
+
+#[test]
+fn a_server_refuses_trials_beyond_the_memory_it_was_told() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for wrong in ["0B", "lots", "65GiB"] {
+        let out = motif(dir.path(), &["serve", "--max-trial-memory", wrong])?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(2) && said.contains("up to 64.0 GiB"), "{wrong}: {said}");
+    }
+    let server = Server::start_with(&dir.path().join("server"), &["--max-trial-memory", "20MiB"])?;
+    submit(&server, dir.path(), &sweep_of(3, 1))?;
+    let wide = sweep_of(3, 1).replace("hidden = [48, 48]", "hidden = [900, 48]");
+    let out = server.motif(&["submit", &write(dir.path(), "wide.toml", &wide)?])?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(!out.status.success(), "a sweep that cannot fit was taken");
+    for part in ["trial.hidden", "at most 20.0 MiB (20971520 bytes)", "widths of at most"] {
+        ensure!(said.contains(part), "no {part:?} in {said}");
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use motif_net::config::{Diagnostics, NamedCadence, RuleName};
 use motif_net::linalg::product;
-use motif_net::{Examples, Observer, Task, Trainer, TrialConfig, Values, instruction_set};
+use motif_net::{Examples, Observer, Phase, Task, Trainer, TrialConfig, Values, instruction_set};
 use ndarray::Array2;
 
 const CLASSES: usize = 10;
@@ -114,10 +114,12 @@ fn spectra_seconds(config: &TrialConfig, task: &Task<'_>) -> Result<f64, Box<dyn
         seconds: f64,
     }
     impl Observer for Timer {
-        fn spectra(&mut self, _: u64, begin: bool) {
-            if begin {
-                self.begun = now();
-            } else {
+        fn begin(&mut self, _: u64, _: Phase) {
+            self.begun = now();
+        }
+
+        fn end(&mut self, _: u64, phase: Phase) {
+            if phase == Phase::Spectra {
                 self.seconds = self.begun.elapsed().as_secs_f64();
             }
         }

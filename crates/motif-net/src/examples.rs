@@ -86,6 +86,21 @@ pub struct Task<'a> {
     pub image: Option<ImageShape>,
 }
 
+/// What a config can ask too much of, and what a trial's memory depends on beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSize {
+    /// Examples to learn from.
+    pub train_examples: usize,
+    /// Examples to measure on.
+    pub test_examples: usize,
+    /// Values per example.
+    pub features: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// What the examples are images of, if they are.
+    pub image: Option<ImageShape>,
+}
+
 /// Why examples do not make a task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TaskError {
@@ -200,6 +215,18 @@ impl<'a> Task<'a> {
     pub(crate) fn check(&self) -> Result<(), TaskError> {
         let task = Self::new(self.train, self.test, self.classes)?;
         self.image.map_or(Ok(task), |image| task.with_image(image)).map(|_| ())
+    }
+
+    /// Its dimensions.
+    #[must_use]
+    pub const fn size(&self) -> TaskSize {
+        TaskSize {
+            train_examples: self.train.len(),
+            test_examples: self.test.len(),
+            features: self.train.features,
+            classes: self.classes,
+            image: self.image,
+        }
     }
 }
 

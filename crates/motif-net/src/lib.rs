@@ -35,8 +35,8 @@ mod vectors;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointError};
 pub use config::TrialConfig;
-pub use examples::{Examples, ImageShape, Task, TaskError, Values};
-pub use observe::{NamedTensor, Observer, Point};
+pub use examples::{Examples, ImageShape, Task, TaskError, TaskSize, Values};
+pub use observe::{NamedTensor, Observer, Phase, Point};
 pub use platform::instruction_set;
 pub use result::{Outcome, TrialResult};
 pub use spare::{Spare, SpareThreads};

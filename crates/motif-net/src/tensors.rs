@@ -43,6 +43,11 @@ pub(crate) struct TensorSpec {
 }
 
 impl TensorSpec {
+    /// Number of weights.
+    pub(crate) const fn numbers(&self) -> u64 {
+        self.size.0 as u64 * self.size.1 as u64
+    }
+
     /// The tensor changes by `change`.
     pub(crate) fn learns(mut self, change: Term) -> Self {
         self.change.push(change);

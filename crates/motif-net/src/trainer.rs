@@ -15,7 +15,7 @@ use crate::examples::{Task, TaskError};
 use crate::math::Score;
 use crate::network::Network;
 use crate::normalize::Normalization;
-use crate::observe::{Observer, Point};
+use crate::observe::{Observer, Phase, Point};
 use crate::random::Stream;
 use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
@@ -23,7 +23,7 @@ use crate::spare::SpareThreads;
 use crate::spectra;
 use crate::split::Split;
 use crate::update::Updater;
-use crate::validate::{MAX_TRIAL_BYTES, TaskSize, Violation};
+use crate::validate::{MAX_TRIAL_BYTES, Violation};
 
 pub use resume::ResumeError;
 
@@ -178,6 +178,12 @@ impl<'a> Trainer<'a> {
     pub fn helped_by(mut self, helpers: Arc<dyn SpareThreads>) -> Self {
         self.network.helpers = helpers;
         self
+    }
+
+    /// What is trained.
+    #[must_use]
+    pub fn config(&self) -> &TrialConfig {
+        &self.config
     }
 
     /// Minibatches learnt so far.
@@ -336,7 +342,9 @@ impl<'a> Trainer<'a> {
                 point.log("train_loss", self.running.mean_loss());
                 point.log("train_accuracy", self.running.accuracy());
             }
+            observer.begin(self.steps, Phase::Evaluation);
             let score = self.measure();
+            observer.end(self.steps, Phase::Evaluation);
             let [accuracy, loss, ..] = self.config.final_metrics();
             point.log(loss, score.mean_loss());
             point.log(accuracy, score.accuracy());
@@ -344,13 +352,15 @@ impl<'a> Trainer<'a> {
         if self.due(self.config.diagnostics)
             && let Some(probe) = &mut self.probe
         {
+            observer.begin(self.steps, Phase::Diagnostics);
             probe.log(&self.network, &mut self.wide, &self.normalization, &self.task.train, &mut point);
             self.updater.log_ratios(&self.network.tensors, &mut point);
+            observer.end(self.steps, Phase::Diagnostics);
         }
         if self.due(self.config.spectra) {
-            observer.spectra(self.steps, true);
+            observer.begin(self.steps, Phase::Spectra);
             spectra::log(&self.network, &mut point);
-            observer.spectra(self.steps, false);
+            observer.end(self.steps, Phase::Spectra);
         }
         self.publish(&point, observer);
     }
@@ -396,13 +406,11 @@ impl<'a> Trainer<'a> {
 fn check(config: &TrialConfig, task: &Task<'_>) -> Result<(), TrainError> {
     task.check().map_err(TrainError::Task)?;
     let mut violations = config.violations();
-    let size =
-        TaskSize { train_examples: task.train.len(), test_examples: task.test.len(), image: task.image };
-    violations.extend(config.violations_on(&size));
+    violations.extend(config.violations_on(&task.size()));
     if !violations.is_empty() {
         return Err(TrainError::Config(violations));
     }
-    let bytes = config.memory_bytes(task.train.features, task.classes);
+    let bytes = config.memory_bytes(&task.size());
     if bytes > MAX_TRIAL_BYTES { Err(TrainError::Memory { bytes }) } else { Ok(()) }
 }
 

@@ -26,7 +26,7 @@ use crate::tensors::{self, Tensors, Term};
 use pace::Pace;
 use plan::{Change, Norm, Plan};
 
-pub(crate) use plan::plan_bytes;
+pub(crate) use plan::{held_bytes, velocity_bytes};
 
 /// Sums of squares up to this cannot make a product overflow, whatever the coefficients.
 const SAFE_SQUARE: f64 = 1e30;

@@ -10,7 +10,7 @@ use crate::config::{
     Diagnostics, LocalSignal, PerSynapse, RuleName, StepCadence, Synapse, TrialConfig, UpdateTerm,
 };
 use crate::diagnose;
-use crate::examples::ImageShape;
+use crate::examples::{ImageShape, MAX_CLASSES, MAX_EXAMPLES, MAX_FEATURES, TaskSize};
 use crate::network;
 use crate::rules::{self, custom};
 use crate::shape::Shape;
@@ -42,9 +42,11 @@ pub const MAX_DIAGNOSTICS_STEPS: usize = 1_000_000_000;
 /// Most memory of one trial, as [`TrialConfig::memory_bytes`] estimates it.
 pub const MAX_TRIAL_BYTES: u64 = 1 << 36;
 /// Part of the estimate that does not depend on the widths: packing buffers, names, points.
-const FIXED_BYTES: u64 = 16 << 20;
-/// Bytes of bookkeeping per training example, when their number is known from the config.
-const EXAMPLE_BYTES: u64 = 16;
+const FIXED_BYTES: u64 = 8 << 20;
+/// Bytes of bookkeeping per training example: its position in the subset, in the epoch's order and while one is drawn.
+const TRAIN_EXAMPLE_BYTES: u64 = 12;
+/// Bytes of bookkeeping per test example: its position, also while the subset is drawn.
+const TEST_EXAMPLE_BYTES: u64 = 8;
 
 /// One field that breaks a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -68,17 +70,6 @@ impl Violation {
     }
 }
 
-/// What a config can ask too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskSize {
-    /// Examples of the training split, at least 1.
-    pub train_examples: usize,
-    /// Examples of the test split.
-    pub test_examples: usize,
-    /// What the examples are images of, if they are.
-    pub image: Option<ImageShape>,
-}
-
 impl TrialConfig {
     /// Every field that breaks a limit of its own; empty when the config can be trained
     /// on a task that is large enough ([`TrialConfig::violations_on`]).
@@ -98,7 +89,6 @@ impl TrialConfig {
             let expected = format!("a name of 1 to {MAX_DATASET_NAME_BYTES} bytes");
             found.push("dataset", format!("{:?}", self.dataset), expected);
         }
-        let most = crate::examples::MAX_EXAMPLES;
         let counts = [
             ("train_limit", self.train_limit),
             ("test_limit", self.test_limit),
@@ -106,7 +96,7 @@ impl TrialConfig {
         ];
         for (field, count) in counts {
             if let Some(count) = count {
-                found.whole(field, count, most);
+                found.whole(field, count, MAX_EXAMPLES);
             }
         }
         let shift = self.augment.shift;
@@ -234,34 +224,41 @@ impl TrialConfig {
         }
     }
 
-    /// An upper estimate of the memory a trial of this config needs, beside the examples themselves, in bytes.
-    /// Meant for a config without violations; for others it is some number.
+    /// An upper estimate of the memory a trial of this config needs, beside the examples themselves, in bytes: to be
+    /// built, trained, looked into, left and taken up again. Meant for a config without violations; for others it is
+    /// some number.
     #[must_use]
-    pub fn memory_bytes(&self, features: usize, classes: usize) -> u64 {
-        let mut shape = Shape::new(self, features, classes);
-        if self.hidden.len() > MAX_HIDDEN_LAYERS {
-            shape = Shape::new(&Self { hidden: Vec::new(), ..self.clone() }, features, classes);
-        }
-        let batch = self.batch_size.min(MAX_BATCH_EXAMPLES);
-        let specs = network::declare(self, &shape);
-        let sizes = specs.iter().map(|spec| spec.size);
-        let spectra = if self.spectra.is_off() { 0 } else { spectra::scratch_bytes(sizes) };
-        let tensors = specs.iter().fold(0_u64, |sum, spec| {
-            let weights = (spec.size.0 as u64).saturating_mul(spec.size.1 as u64);
-            let update = update::plan_bytes(spec, batch, self.momentum);
-            sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
-        });
-        let hidden = rules::rule(self).signals();
-        let per_example = 4 * shape.signal_units(hidden);
-        let signals = per_example.saturating_mul(batch as u64 + diagnose::PROBE_EXAMPLES as u64);
-        let known = self.train_limit.unwrap_or(0).saturating_add(self.validation.unwrap_or(0));
-        let examples = EXAMPLE_BYTES.saturating_mul(known as u64);
-        tensors
-            .saturating_add(signals)
-            .saturating_add(diagnose::scratch_bytes(&shape))
-            .saturating_add(spectra)
-            .saturating_add(examples)
-            .saturating_add(FIXED_BYTES)
+    pub fn memory_bytes(&self, task: &TaskSize) -> u64 {
+        let config = self.bounded();
+        let (train, test) = (task.train_examples.min(MAX_EXAMPLES), task.test_examples.min(MAX_EXAMPLES));
+        let shape = Shape::new(&config, task.features.min(MAX_FEATURES), task.classes.min(MAX_CLASSES));
+        let specs = network::declare(&config, &shape);
+        let batch = config.batch_size.min(train).min(config.train_limit.unwrap_or(train));
+
+        let weights = specs.iter().map(|spec| 4 * spec.numbers()).sum::<u64>();
+        let updates = update::held_bytes(&specs, batch, config.momentum);
+        let hidden = rules::rule(&config).signals();
+        let (diagnosed, probe) = match config.diagnostics.is_off() {
+            true => (&[][..], 0),
+            false => (hidden, diagnose::scratch_bytes(&shape)),
+        };
+        let signals = 4 * batch as u64 * shape.signal_units(hidden)
+            + 4 * diagnose::PROBE_EXAMPLES as u64 * shape.signal_units(diagnosed);
+        let rows = TRAIN_EXAMPLE_BYTES * train as u64 + TEST_EXAMPLE_BYTES * test as u64;
+        // Needed for a moment, and not at the same one.
+        let checkpoint = weights + update::velocity_bytes(&specs, config.momentum);
+        let spectra = if config.spectra.is_off() { 0 } else { spectra::scratch_bytes(&specs) };
+        weights + updates + signals + probe + rows + checkpoint.max(spectra) + FIXED_BYTES
+    }
+
+    /// This config within the limits of everything that takes memory, so that nothing overflows.
+    fn bounded(&self) -> Self {
+        let mut config = self.clone();
+        config.hidden.truncate(MAX_HIDDEN_LAYERS);
+        config.hidden.iter_mut().for_each(|width| *width = (*width).min(MAX_WIDTH_UNITS));
+        config.ratio = config.ratio.clamp(*RATIO.start(), *RATIO.end());
+        config.batch_size = config.batch_size.min(MAX_BATCH_EXAMPLES);
+        config
     }
 }
 

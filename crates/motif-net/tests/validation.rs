@@ -113,9 +113,9 @@ fn memory_is_foreseen() {
             let config = TrialConfig { rule, batch_size, ratio, momentum, biases, epochs: 1, ..small };
             let task = toy.task();
             let held = Trainer::new(&config, 0, &task).unwrap().buffer_bytes();
-            let foreseen = config.memory_bytes(300, 10);
+            let foreseen = config.memory_bytes(&task.size());
             assert!(held <= foreseen, "{held} > {foreseen}: {config:?}");
-            assert!(foreseen <= 3 * held / 2 + (17 << 20), "{foreseen} is far beyond {held}: {config:?}");
+            assert!(foreseen <= 2 * held + (9 << 20), "{foreseen} is far beyond {held}: {config:?}");
         }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use motif_data::{DatasetEntry, DatasetSummary};
 use motif_store::records::{ConditionRecord, NewSweep, NewTrial};
 use motif_sweep::{
+    errors::SPEC_ERRORS_MAX,
     ids::{SweepId, TrialId},
     lifecycle::Policy,
+    memory,
     plan::{Condition, Plan},
     spec::{SpecError, SpecErrors, SweepSpec},
     trial::{ImageShape, TaskSize},
@@ -33,7 +35,14 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
     let datasets = datasets(state, &plan).await?;
-    check_limits(&spec, &plan, &datasets).map_err(ApiError::Spec)?;
+    let most_bytes = state.trial_memory_max_bytes;
+    let checked = tokio::task::spawn_blocking(move || {
+        check_limits(&spec, &plan, &datasets)?;
+        check_memory(&spec, &plan, &datasets, most_bytes)?;
+        Ok((spec, plan, datasets))
+    });
+    let checked = checked.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
+    let (spec, plan, datasets) = checked.map_err(ApiError::Spec)?;
     let trials = plan.trials.iter().map(|trial| NewTrial {
         id: TrialId(state.ids.next()),
         condition: trial.condition,
@@ -114,9 +123,33 @@ fn check_limits(
 }
 
 fn size(dataset: &DatasetSummary) -> TaskSize {
-    let &DatasetSummary { channels, height, width, train_examples, test_examples, .. } = dataset;
+    let &DatasetSummary { channels, height, width, train_examples, test_examples, classes, .. } = dataset;
     let image = Some(ImageShape { channels, height, width });
-    TaskSize { train_examples, test_examples, image }
+    let (features, classes) = (channels * height * width, usize::from(classes));
+    TaskSize { train_examples, test_examples, features, classes, image }
+}
+
+/// A trial that needs more memory than there is would take its worker down, again and again.
+fn check_memory(
+    spec: &SweepSpec,
+    plan: &Plan,
+    datasets: &BTreeMap<String, DatasetEntry>,
+    most_bytes: u64,
+) -> Result<(), SpecErrors> {
+    let mut errors = SpecErrors::default();
+    for condition in &plan.conditions {
+        let Some(DatasetEntry { summary, .. }) = datasets.get(&condition.config.dataset) else { continue };
+        if let Err(large) = memory::check(&condition.config, &size(summary), most_bytes) {
+            let (key, value) = (large.widest.key(), large.widest.value(&condition.config));
+            let error = SpecError::new(origin(spec, plan, condition, key), large.to_string());
+            errors.push(error.found(&value));
+        }
+        // Finding what would fit takes a while, and no more errors are kept.
+        if errors.0.len() >= SPEC_ERRORS_MAX {
+            break;
+        }
+    }
+    errors.or(())
 }
 
 /// Where the spec sets a condition's (dotted) key: in an axis, in an arm, or for all trials.

@@ -309,3 +309,56 @@ async fn what_asks_for_more_than_the_dataset_has_is_refused() {
         assert_eq!(caller.send(limited(size)).await.status(), StatusCode::CREATED, "{field}: all of them");
     }
 }
+
+#[tokio::test]
+async fn a_trial_that_cannot_fit_into_memory_is_refused() {
+    const MOST_BYTES: u64 = 256 << 20;
+    let app = TestApp::start_with(|options| options.trial_memory_max_bytes = MOST_BYTES).await;
+    let caller = app.with(Scope::Submit);
+    type Change = fn(&mut Value);
+    let cases: [(&str, &str, Change); 4] = [
+        ("trial.hidden", "[9000,9000]", |s| s["trial"]["hidden"] = json!([9000, 9000])),
+        ("axes.ratio", "90.0", |s| {
+            s["trial"]["hidden"] = json!([400, 300]);
+            s["axes"] = json!({"rule": ["sal"], "ratio": [1, 90]});
+        }),
+        ("arms[1].batch_size", "60000", |s| {
+            s["trial"]["hidden"] = json!([700]);
+            s["arms"] = json!([{"label": "x", "epochs": 2}, {"label": "y", "batch_size": 60_000}]);
+        }),
+        // Beyond what any machine has: no number overflows.
+        ("arms[0].hidden", "[16384", |s| {
+            s["arms"] = json!([{"label": "x", "hidden": vec![16_384; 64], "ratio": 100, "momentum": 0.9}]);
+        }),
+    ];
+    for (field, value, change) in cases {
+        let body = spec(|s| {
+            s.as_object_mut().unwrap().remove("baseline");
+            s["trial"].as_object_mut().unwrap().remove("train_limit");
+            change(s);
+        });
+        let request = caller.request(Method::POST, "/api/v1/sweeps").body(body);
+        let problem = caller.refused(request, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(problem.code, ProblemCode::InvalidSpec);
+        let error = problem.errors.iter().find(|error| error.field == field);
+        let error = error.unwrap_or_else(|| panic!("no error of {field} in {problem:?}"));
+        assert!(error.value.as_ref().is_some_and(|found| found.starts_with(value)), "{error:?}");
+        for part in
+            ["would need about ", "iB of memory beside its examples (", "at most 256.0 MiB (268435456 bytes)"]
+        {
+            assert!(error.message.contains(part), "no {part:?} in {error:?}");
+        }
+    }
+    let page: Value = caller.get("/api/v1/sweeps").await;
+    assert_eq!(page["items"], json!([]), "nothing was stored");
+    caller.submit(&build::sweep("small", 1)).await;
+
+    // What is said to fit does.
+    let sweep = |width: &Value| spec(|s| s["trial"]["hidden"] = json!([width, width]));
+    let request = caller.request(Method::POST, "/api/v1/sweeps").body(sweep(&json!(9000)));
+    let problem = caller.refused(request, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let fitting = |message: &str| message.split("at most ").last()?.split(' ').next()?.parse::<u64>().ok();
+    let fits = problem.errors.iter().filter_map(|error| fitting(&error.message)).min().unwrap();
+    let request = caller.request(Method::POST, "/api/v1/sweeps").body(sweep(&json!(fits)));
+    assert_eq!(caller.send(request).await.status(), StatusCode::CREATED, "{fits}");
+}

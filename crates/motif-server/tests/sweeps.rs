@@ -112,10 +112,15 @@ async fn a_sweep_goes_from_submission_to_statistics() {
     let json: Value = reader.get(&format!("{path}/export?format=json")).await;
     assert_eq!(json["trials"].as_array().unwrap().len(), 6);
     assert_eq!(json["trials"][0]["result"]["provenance"]["host"], "here");
+    assert!(header.contains("training_s,evaluation_s,diagnostics_s,spectra_s,"), "{header}");
+    assert!(csv.lines().skip(1).all(|row| row.contains(",0.5,0.125,0.0625,0.25,")), "{csv}");
 
     let trial: TrialDetail = reader.get(&format!("/api/v1/trials/{}", leases[0].trial_id)).await;
     assert_eq!((trial.row.worker.as_deref(), trial.attempt_rows.len()), (Some("w1"), 1));
     assert_eq!(trial.row.metric, Some(accuracy(&leases[0])));
+    let report = trial.result.unwrap();
+    let costs = (report.evaluation_s, report.diagnostics_s, report.spectra_s);
+    assert_eq!(costs, (Some(0.125), Some(0.0625), Some(0.25)));
     let metrics: TrialMetrics = reader.get(&format!("/api/v1/trials/{}/metrics", leases[0].trial_id)).await;
     assert_eq!((metrics.attempt, metrics.points.len()), (1, 2));
     let attempts: Vec<Value> = reader.get(&format!("/api/v1/trials/{}/attempts", leases[0].trial_id)).await;

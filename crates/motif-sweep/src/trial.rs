@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use crate::errors::{SpecError, SpecErrors};
-pub use motif_net::{examples::ImageShape, validate::TaskSize};
+pub use motif_net::{ImageShape, TaskSize};
 
 /// Reads a trial from TOML; what it leaves out has its default.
 ///

@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, mpsc::Sender};
 
 use crate::{
     core::{Ending, Input},
+    costs::Costs,
     idle::IdleSlots,
     observer::{Control, Reporter},
     provenance::provenance,
@@ -162,6 +163,7 @@ impl Executor {
                     clock: Arc::clone(&executor.clock),
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
+                    costs: Costs::default(),
                 };
                 let _occupied = executor.slots.occupy();
                 train(&prepared, reporter, &executor.slots, &*executor.clock)
@@ -206,6 +208,9 @@ fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, cl
         metrics: metrics.collect(),
         result_hash,
         training_s,
+        evaluation_s: Some(reporter.costs.evaluation.as_secs_f64()),
+        diagnostics_s: Some(reporter.costs.diagnostics.as_secs_f64()),
+        spectra_s: Some(reporter.costs.spectra.as_secs_f64()),
         provenance,
     }))
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use motif_net::{Spare, SpareThreads};
 
 /// The slots of a worker, and how many of them train.
-pub(crate) struct IdleSlots {
+pub struct IdleSlots {
     slots: usize,
     training: AtomicUsize,
     /// Threads of its own: a trial's thread that waited in the trials' pool could be made to start another trial.
@@ -13,7 +13,12 @@ pub(crate) struct IdleSlots {
 }
 
 impl IdleSlots {
-    pub(crate) fn new(slots: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    /// So many slots, at least 1, none of which trains.
+    ///
+    /// # Errors
+    /// When the threads cannot be started.
+    pub fn new(slots: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let slots = slots.max(1);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(slots);
         let pool = pool.thread_name(|index| format!("helper-{index}")).build()?;
         Ok(Self { slots, training: AtomicUsize::new(0), pool })

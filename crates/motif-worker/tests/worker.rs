@@ -281,6 +281,10 @@ async fn trials_are_trained_side_by_side_and_alike() {
         assert_eq!((report.diverged_step, report.steps), (None, 9));
         assert!(report.metrics.contains_key("test_accuracy"), "{:?}", report.metrics);
         assert_eq!(report.provenance.dataset_hash, hash);
+        // Three epochs, with diagnostics at each and no spectra: all of them within the whole.
+        let costs = [report.evaluation_s, report.diagnostics_s, report.spectra_s].map(Option::unwrap);
+        assert!(costs[0] > 0.0 && costs[1] > 0.0 && costs[2] == 0.0, "{costs:?}");
+        assert!(costs[0] + costs[1] <= report.training_s, "{costs:?} {}", report.training_s);
         assert_eq!(report.provenance.config_hash.len(), 64);
         let seqs: Vec<_> = heard.points.iter().map(|(seq, _)| *seq).collect();
         assert!(seqs.len() >= 3, "{seqs:?}");

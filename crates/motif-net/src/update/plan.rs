@@ -1,6 +1,9 @@
 //! How each tensor's change is computed, decided once per trial from the widths and the batch alone.
 
+use std::collections::BTreeSet;
+
 use crate::linalg;
+use crate::signals::At;
 use crate::tensors::{Tensor, TensorSpec, Tensors, Term};
 
 /// Written out near the processor, one weight costs about as much as this many multiplications of a product.
@@ -50,7 +53,7 @@ impl Change {
         match self.norm {
             Norm::Writing => rows * columns,
             Norm::Grams if self.is_folded() => 0,
-            Norm::Grams => linalg::near_rows(rows).min(columns) * rows,
+            Norm::Grams => block_numbers((rows, columns)) as usize,
         }
     }
 }
@@ -73,17 +76,28 @@ pub(super) fn plan(tensors: &Tensors, batch: usize) -> Vec<Plan> {
     tensors.iter().enumerate().map(plan).collect()
 }
 
-/// Bytes the update of a tensor needs at most, as if nothing served two.
-pub(crate) fn plan_bytes(spec: &TensorSpec, batch: usize, momentum: f64) -> u64 {
-    let (rows, columns) = (spec.size.0 as u64, spec.size.1 as u64);
-    let learns = spec.is_learning();
-    let numbers = match norm(spec, batch) {
-        _ if !learns => 0,
-        Norm::Writing => rows * columns,
-        Norm::Grams => 2 * (batch * batch) as u64 + linalg::near_rows(spec.size.0) as u64 * rows,
+/// Bytes that the updates of these tensors hold at most.
+pub(crate) fn held_bytes(specs: &[TensorSpec], batch: usize, momentum: f64) -> u64 {
+    let learning = || specs.iter().filter(|spec| spec.is_learning());
+    let scratch = |spec: &TensorSpec| match norm(spec, batch) {
+        Norm::Writing => spec.numbers(),
+        Norm::Grams => block_numbers(spec.size),
     };
-    let velocity = if momentum > 0.0 && learns { rows * columns } else { 0 };
-    4 * (numbers + velocity)
+    let measured = learning().filter(|spec| norm(spec, batch) == Norm::Grams).flat_map(|spec| &spec.change);
+    let grams: BTreeSet<At> = measured.flat_map(|term| [term.target, term.source]).collect();
+    let numbers = learning().map(scratch).max().unwrap_or(0) + grams.len() as u64 * (batch * batch) as u64;
+    4 * numbers + velocity_bytes(specs, momentum)
+}
+
+/// Bytes of the velocities.
+pub(crate) fn velocity_bytes(specs: &[TensorSpec], momentum: f64) -> u64 {
+    let moving = specs.iter().filter(|spec| momentum > 0.0 && spec.is_learning());
+    moving.map(|spec| 4 * spec.numbers()).sum()
+}
+
+/// Numbers of a block of `ΔX`.
+fn block_numbers((rows, columns): (usize, usize)) -> u64 {
+    linalg::near_rows(rows).min(columns) as u64 * rows as u64
 }
 
 /// Grams where they cost less than writing `ΔX` out and reading it twice.
