@@ -30,7 +30,7 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     });
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
-    let datasets = datasets(state, &plan).await?;
+    let datasets = datasets(state, &spec, &plan).await?;
     check_limits(&spec, &plan, &datasets).map_err(ApiError::Spec)?;
     let trials = plan.trials.iter().map(|trial| NewTrial {
         id: TrialId(state.ids.next()),
@@ -67,12 +67,18 @@ fn conditions(plan: &Plan, datasets: &BTreeMap<String, DatasetEntry>) -> Vec<Con
 }
 
 /// The dataset behind each name; a name of unknown contents is an error that names the nearest one.
-async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String, DatasetEntry>> {
-    let mut conditions: BTreeMap<String, String> = BTreeMap::new();
+async fn datasets(
+    state: &ServerState,
+    spec: &SweepSpec,
+    plan: &Plan,
+) -> ApiResult<BTreeMap<String, DatasetEntry>> {
+    // With the place that names it first.
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
     for condition in &plan.conditions {
-        conditions.entry(condition.config.dataset.clone()).or_insert_with(|| condition.label.clone());
+        let place = || spec.origin(plan, condition, "dataset");
+        places.entry(condition.config.dataset.clone()).or_insert_with(place);
     }
-    let names: Vec<String> = conditions.into_keys().collect();
+    let names: Vec<String> = places.keys().cloned().collect();
     let resolve = move |library: &motif_data::Library| {
         let entries = names.iter().map(|name| Ok((name.clone(), library.resolve(name)?)));
         let entries: Vec<(String, Option<DatasetEntry>)> = entries.collect::<Result<_, _>>()?;
@@ -86,7 +92,7 @@ async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String
             Some(entry) => {
                 found.insert(name, entry);
             }
-            None => errors.push(unknown_dataset(&name, &known)),
+            None => errors.push(unknown_dataset(&places[&name], &name, &known)),
         }
     }
     errors.or(found).map_err(ApiError::Spec)
@@ -112,34 +118,18 @@ fn check_limits(
                 "expected at most {examples}: the dataset {:?} has {examples} {what} examples; leave it out to take all",
                 config.dataset
             );
-            let error = SpecError::new(origin(spec, plan, condition, key), message);
+            let error = SpecError::new(spec.origin(plan, condition, key), message);
             errors.push(error.found(&serde_json::Value::from(limit)));
         }
     }
     errors.or(())
 }
 
-/// Where the spec sets a condition's key: in an axis, in an arm, or for all trials.
-fn origin(spec: &SweepSpec, plan: &Plan, condition: &Condition, key: &str) -> String {
-    if condition.axes.contains_key(key) {
-        return format!("axes.{key}");
-    }
-    // Arms come after the crossed conditions.
-    let crossed = plan.conditions.len().saturating_sub(spec.arms.len());
-    let arm = (condition.index as usize).checked_sub(crossed);
-    match arm.filter(|&arm| spec.arms.get(arm).is_some_and(|keys| keys.contains_key(key))) {
-        Some(arm) => format!("arms[{arm}].{key}"),
-        None => format!("trial.{key}"),
-    }
-}
-
-fn unknown_dataset(name: &str, known: &[String]) -> SpecError {
+fn unknown_dataset(place: &str, name: &str, known: &[String]) -> SpecError {
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let message = format!(
         "this server has no dataset of that name; it has {}; `motif dataset import` adds one",
         known.join(", ")
     );
-    SpecError::new("trial.dataset", message)
-        .found(&serde_json::Value::from(name))
-        .suggest(nearest(name, known))
+    SpecError::new(place, message).found(&serde_json::Value::from(name)).suggest(nearest(name, known))
 }

@@ -6,7 +6,15 @@ use motif_net::config::TrialConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{check, document::Document, expand, keys, lifecycle::Policy, plan::Plan, presets, probe};
+use crate::{
+    check,
+    document::Document,
+    expand, keys,
+    lifecycle::Policy,
+    origin,
+    plan::{Condition, Plan},
+    presets, probe,
+};
 
 pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
 
@@ -26,7 +34,7 @@ pub const DESCRIPTION_MAX_CHARS: usize = 4_000;
 pub const LABEL_MAX_CHARS: usize = 200;
 /// Longest name of a metric, in characters.
 pub const METRIC_MAX_CHARS: usize = 100;
-/// Axes of one sweep.
+/// Keys that one sweep varies.
 pub const AXES_MAX: usize = 32;
 
 /// The metrics that every finished trial has.
@@ -84,6 +92,9 @@ pub struct SweepSpec {
     /// Lists of values by (dotted) trial key; they are crossed, the last one varying fastest.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub axes: Map<String, Value>,
+    /// Groups of keys whose lists vary together, entry by entry; each group is crossed with the axes and the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zip: Vec<Map<String, Value>>,
     /// Further conditions, not crossed: keys as in a trial, and an optional `label`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Map<String, Value>>,
@@ -102,6 +113,7 @@ impl Default for SweepSpec {
             metric: FINAL_METRICS[0].to_owned(),
             trial: Map::new(),
             axes: Map::new(),
+            zip: Vec::new(),
             arms: Vec::new(),
             queue: Map::new(),
         }
@@ -143,6 +155,7 @@ impl SweepSpec {
             given
         };
         let mut errors = SpecErrors::default();
+        let given = &flattened(given, &mut errors);
         check_shape(given, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -167,6 +180,15 @@ impl SweepSpec {
         expand::plan(self)
     }
 
+    /// Where the spec gives a `field` of a condition of its plan its value: `axes.ratio`, `arms[1].rates.v`, or
+    /// `trial.hidden[0]` when it stands nowhere else.
+    #[must_use]
+    pub fn origin(&self, plan: &Plan, condition: &Condition, field: &str) -> String {
+        // Arms come after the crossed conditions.
+        let crossed = plan.conditions.len().saturating_sub(self.arms.len());
+        origin::of(self, (condition.index as usize).checked_sub(crossed), field)
+    }
+
     /// What the queue may spend on each trial: the spec's `[queue]` table over the server's own policy.
     ///
     /// # Errors
@@ -174,6 +196,27 @@ impl SweepSpec {
     pub fn policy(&self, server: &Policy) -> Result<Policy, SpecErrors> {
         check::policy(&self.queue, server)
     }
+}
+
+/// The spec with the keys of what varies dotted, so that `rates.v = […]` and `"rates.v" = […]` mean the same.
+pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> Map<String, Value> {
+    let mut flat = given.clone();
+    if let Some(Value::Object(axes)) = flat.get_mut("axes") {
+        *axes = keys::dotted(axes, "axes", never, errors);
+    }
+    if let Some(Value::Array(zips)) = flat.get_mut("zip") {
+        for (index, zip) in zips.iter_mut().enumerate() {
+            if let Value::Object(zip) = zip {
+                *zip = keys::dotted(zip, &format!("zip[{index}]"), never, errors);
+            }
+        }
+    }
+    flat
+}
+
+/// For lists: every table is on the way to one.
+fn never(_: &Value) -> bool {
+    false
 }
 
 /// Checks keys and types of the top level; what stands within `trial`, `axes`, `arms` is checked later.

@@ -12,3 +12,5 @@ mod properties;
 mod spec;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod zip;
