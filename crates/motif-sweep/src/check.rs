@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     document::join,
     errors::{SpecError, SpecErrors},
-    keys,
+    exclude, keys,
     lifecycle::Policy,
     probe,
     spec::{
@@ -39,6 +39,7 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     trial::check_keys(&spec.trial, "trial", errors);
     if varied::check_size(spec, errors) {
         varied::check(spec, &mut Places::default(), errors);
+        exclude::check(&spec.exclude, errors);
         for (index, arm) in spec.arms.iter().enumerate() {
             labelled(arm, &format!("arms[{index}]"), errors);
         }

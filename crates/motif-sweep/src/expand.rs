@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use crate::{
     check,
     errors::{SpecError, SpecErrors},
-    keys, label, metric, normal, order, origin,
+    keys, label, metric, normal, order,
     plan::{Condition, Plan},
+    resolve,
     spec::SweepSpec,
     trial,
     varied::{self, Factor},
@@ -21,12 +22,14 @@ use crate::{
 const LABELS_LISTED_MAX: usize = 20;
 
 /// A condition before its config is resolved.
-struct Draft {
+pub(crate) struct Draft {
     /// Its place among the arms, when it is one.
-    arm: Option<usize>,
-    label: String,
-    axes: BTreeMap<String, Value>,
-    keys: Map<String, Value>,
+    pub(crate) arm: Option<usize>,
+    pub(crate) label: String,
+    /// What varies, dotted.
+    pub(crate) axes: BTreeMap<String, Value>,
+    /// What it sets, opened.
+    pub(crate) keys: Map<String, Value>,
 }
 
 pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
@@ -36,7 +39,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
         return Err(errors);
     }
     let shared = opened(&spec.trial);
-    let conditions = resolved(spec, drafts(spec, &shared), &shared, &mut errors);
+    let conditions = resolve::conditions(spec, drafts(spec, &shared), &shared, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -100,41 +103,6 @@ fn crossed(factors: &[Factor]) -> Vec<Draft> {
     points.into_iter().map(draft).collect()
 }
 
-fn resolved(
-    spec: &SweepSpec,
-    drafts: Vec<Draft>,
-    shared: &Map<String, Value>,
-    errors: &mut SpecErrors,
-) -> Vec<Condition> {
-    let mut conditions = Vec::with_capacity(drafts.len());
-    for (index, draft) in drafts.into_iter().enumerate() {
-        let config = match trial::resolve(&[shared, &draft.keys], "") {
-            Ok(config) => config,
-            Err(wrong) => {
-                wrong.into_iter().for_each(|error| errors.push(blamed(spec, &draft, error)));
-                continue;
-            }
-        };
-        let mut wrong = SpecErrors::default();
-        trial::check_values(&config, "", &mut wrong);
-        wrong.into_iter().for_each(|error| errors.push(blamed(spec, &draft, error)));
-        let index = u32::try_from(index).expect("conditions are limited");
-        conditions.push(Condition { index, label: draft.label, axes: draft.axes, config });
-    }
-    conditions
-}
-
-/// Names the place of the spec that a wrong value of a resolved config comes from.
-fn blamed(spec: &SweepSpec, draft: &Draft, mut error: SpecError) -> SpecError {
-    error.field = error.field.trim_start_matches('.').to_owned();
-    let place = origin::of(spec, draft.arm, &error.field);
-    if place.starts_with("trial.") && !origin::sets(&spec.trial, &error.field) {
-        error.message = format!("{} (in the condition \"{}\")", error.message, draft.label);
-    }
-    error.field = place;
-    error
-}
-
 fn check_distinct(spec: &SweepSpec, conditions: &[Condition], errors: &mut SpecErrors) {
     let table =
         |condition: &Condition| if condition.axes.is_empty() { "arms" } else { varied::first_factor(spec) };
@@ -152,10 +120,11 @@ fn check_distinct(spec: &SweepSpec, conditions: &[Condition], errors: &mut SpecE
         if let Some(other) = same.filter(|other| other.label != condition.label) {
             let message = format!(
                 "the conditions \"{}\" and \"{}\" train the same thing: what tells them apart has no effect under \
-                 rule {}",
+                 rule {}{}",
                 other.label,
                 condition.label,
-                trial::to_map(&condition.config).get("rule").unwrap_or(&Value::Null)
+                trial::to_map(&condition.config).get("rule").unwrap_or(&Value::Null),
+                if condition.axes.is_empty() { "" } else { "; `exclude` can leave one of them out" }
             );
             errors.push(SpecError::new(table(condition), message));
         }

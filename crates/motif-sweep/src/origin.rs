@@ -36,7 +36,7 @@ fn varied(spec: &SweepSpec, field: &str) -> Option<String> {
 }
 
 /// Whether one of the two is the other or within it.
-fn related(a: &str, b: &str) -> bool {
+pub(crate) fn related(a: &str, b: &str) -> bool {
     let within = |outer: &str, inner: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };

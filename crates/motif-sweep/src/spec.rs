@@ -37,6 +37,9 @@ pub const METRIC_MAX_CHARS: usize = 100;
 /// Keys that one sweep varies.
 pub const AXES_MAX: usize = 32;
 
+/// Items of one sweep's `exclude`.
+pub const EXCLUDES_MAX: usize = 1_000;
+
 /// The metrics that every finished trial has.
 pub const FINAL_METRICS: [&str; 4] = ["test_accuracy", "test_loss", "train_accuracy", "train_loss"];
 
@@ -95,6 +98,10 @@ pub struct SweepSpec {
     /// Groups of keys whose lists vary together, entry by entry; each group is crossed with the axes and the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zip: Vec<Map<String, Value>>,
+    /// What is left out of the crossed conditions: those that match all entries of one of these tables, each a value
+    /// or a list of alternatives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Map<String, Value>>,
     /// Further conditions, not crossed: keys as in a trial, and an optional `label`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Map<String, Value>>,
@@ -114,6 +121,7 @@ impl Default for SweepSpec {
             trial: Map::new(),
             axes: Map::new(),
             zip: Vec::new(),
+            exclude: Vec::new(),
             arms: Vec::new(),
             queue: Map::new(),
         }
@@ -204,17 +212,18 @@ pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> 
     if let Some(Value::Object(axes)) = flat.get_mut("axes") {
         *axes = keys::dotted(axes, "axes", never, errors);
     }
-    if let Some(Value::Array(zips)) = flat.get_mut("zip") {
-        for (index, zip) in zips.iter_mut().enumerate() {
-            if let Value::Object(zip) = zip {
-                *zip = keys::dotted(zip, &format!("zip[{index}]"), never, errors);
+    for list in ["zip", "exclude"] {
+        let Some(Value::Array(tables)) = flat.get_mut(list) else { continue };
+        for (index, table) in tables.iter_mut().enumerate() {
+            if let Value::Object(table) = table {
+                *table = keys::dotted(table, &format!("{list}[{index}]"), never, errors);
             }
         }
     }
     flat
 }
 
-/// For lists: every table is on the way to one.
+/// For lists and values: every table is on the way to one.
 fn never(_: &Value) -> bool {
     false
 }

@@ -68,7 +68,9 @@ pub(crate) fn check_size(spec: &SweepSpec, errors: &mut SpecErrors) -> bool {
     let crossed = crossed_count(spec);
     let conditions = crossed.saturating_add(spec.arms.len()).max(1);
     if conditions > CONDITIONS_MAX {
-        let message = format!("this makes {conditions} conditions; at most {CONDITIONS_MAX} are allowed");
+        let counted = if spec.exclude.is_empty() { "" } else { " before any is excluded" };
+        let message =
+            format!("this makes {conditions} conditions{counted}; at most {CONDITIONS_MAX} are allowed");
         let field = if crossed > spec.arms.len() { first_factor(spec) } else { "arms" };
         errors.push(SpecError::new(field, message));
         return false;

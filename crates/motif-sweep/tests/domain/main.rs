@@ -1,6 +1,8 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod exclude;
+#[cfg(test)]
 mod ids;
 #[cfg(test)]
 mod lifecycle;
