@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::{
+    derive,
     document::join,
     errors::{SpecError, SpecErrors},
     exclude, keys,
     lifecycle::Policy,
-    probe,
+    probe, sample,
     spec::{
         DESCRIPTION_MAX_CHARS, FINAL_METRICS, LABEL_MAX_CHARS, METRIC_MAX_CHARS, NAME_MAX_CHARS,
         SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
@@ -38,7 +39,10 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     metric(&spec.metric, errors);
     trial::check_keys(&spec.trial, "trial", errors);
     if varied::check_size(spec, errors) {
-        varied::check(spec, &mut Places::default(), errors);
+        let mut places = Places::default();
+        varied::check(spec, &mut places, errors);
+        sample::check(&spec.sample, &mut places, errors);
+        derive::check(&spec.derive, &mut places, errors);
         exclude::check(&spec.exclude, errors);
         for (index, arm) in spec.arms.iter().enumerate() {
             labelled(arm, &format!("arms[{index}]"), errors);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     document::join,
     errors::{SpecError, SpecErrors},
-    keys, normal,
+    keys, normal, origin,
     spec::EXCLUDES_MAX,
     trial,
     varied::{self, meaning},
@@ -125,7 +125,8 @@ impl Excludes {
 
     /// The items that match, by their index; those that look at one of the `unknown` keys do not count.
     pub(crate) fn matching(&self, looked: &Looked, unknown: &[&str]) -> impl Iterator<Item = usize> {
-        let unknown: Vec<bool> = self.keys.iter().map(|key| unknown.contains(&key.as_str())).collect();
+        let related = |key: &String| unknown.iter().any(|unknown| origin::related(key, unknown));
+        let unknown: Vec<bool> = self.keys.iter().map(related).collect();
         let matches = move |item: &[Entry]| {
             item.iter().all(|entry| !unknown[entry.key] && entry.alternatives.contains(&looked.0[entry.key]))
         };

@@ -6,22 +6,28 @@
 
 mod check;
 pub mod clock;
+mod derive;
 mod document;
+mod draw;
 pub mod errors;
 mod exclude;
 mod expand;
+mod expression;
 pub mod ids;
 mod keys;
 mod label;
 pub mod lifecycle;
 mod metric;
 mod normal;
+mod numeric;
 mod order;
 mod origin;
 pub mod plan;
 pub mod presets;
 mod probe;
 mod resolve;
+mod sample;
+mod sobol;
 pub mod spec;
 pub mod trial;
 mod varied;

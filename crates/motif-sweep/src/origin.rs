@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{document::join, errors::SpecErrors, keys, spec::SweepSpec};
+use crate::{document::join, errors::SpecErrors, keys, sample, spec::SweepSpec};
 
 /// The field of the spec that gives `field` (`hidden[1]`, `rates.v`) its value: in the arm's own table when `arm` is
 /// its place among the arms, where it varies otherwise, and for all trials when it stands nowhere else.
@@ -13,7 +13,8 @@ pub(crate) fn of(spec: &SweepSpec, arm: Option<usize>, field: &str) -> String {
         }
         None => varied(spec, field),
     };
-    own.unwrap_or_else(|| join("trial", field))
+    let derived = || spec.derive.keys().find(|key| related(key, field)).map(|key| join("derive", key));
+    own.or_else(derived).unwrap_or_else(|| join("trial", field))
 }
 
 /// Whether a table, its dotted keys opened, sets a field, the whole or a part of it.
@@ -32,7 +33,8 @@ fn varied(spec: &SweepSpec, field: &str) -> Option<String> {
     let zips = spec.zip.iter().enumerate();
     let zips = zips.flat_map(|(index, zip)| zip.keys().map(move |key| (format!("zip[{index}]"), key)));
     let axes = spec.axes.keys().map(|key| ("axes".to_owned(), key));
-    axes.chain(zips).find(|(_, key)| related(key, field)).map(|(table, key)| join(&table, key))
+    let sampled = sample::sampled_keys(&spec.sample).map(|key| ("sample".to_owned(), key));
+    axes.chain(zips).chain(sampled).find(|(_, key)| related(key, field)).map(|(table, key)| join(&table, key))
 }
 
 /// Whether one of the two is the other or within it.

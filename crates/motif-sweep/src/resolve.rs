@@ -1,15 +1,17 @@
-//! From drafts to conditions: each config resolved over the defaults, excluded conditions left out, values checked.
+//! From drafts to conditions: each config resolved over the defaults, keys derived, excluded conditions left out,
+//! values checked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use motif_net::config::TrialConfig;
 use serde_json::{Map, Value};
 
 use crate::{
+    derive::{self, Derivation},
     errors::{SpecError, SpecErrors},
     exclude::{self, Excludes},
     expand::Draft,
-    origin,
+    keys, origin,
     plan::Condition,
     spec::SweepSpec,
     trial,
@@ -19,6 +21,8 @@ use crate::{
 struct Resolver<'a> {
     spec: &'a SweepSpec,
     shared: &'a Map<String, Value>,
+    /// Each after those that it reads.
+    derivations: Vec<Derivation>,
     excludes: Excludes,
     /// The items that left something out.
     used: HashSet<usize>,
@@ -32,7 +36,14 @@ pub(crate) fn conditions(
     errors: &mut SpecErrors,
 ) -> Vec<Condition> {
     let excludes = exclude::read(&spec.exclude);
-    let mut resolver = Resolver { spec, shared, excludes, used: HashSet::new() };
+    let derivations = match derive::read(&spec.derive) {
+        Ok(derivations) => derivations,
+        Err(wrong) => {
+            wrong.into_iter().for_each(|error| errors.push(error));
+            return Vec::new();
+        }
+    };
+    let mut resolver = Resolver { spec, shared, derivations, excludes, used: HashSet::new() };
     let mut conditions = Vec::with_capacity(drafts.len());
     for draft in drafts {
         match resolver.config(&draft) {
@@ -56,14 +67,41 @@ pub(crate) fn conditions(
 impl Resolver<'_> {
     /// The config of a condition; `None` when it is left out.
     fn config(&mut self, draft: &Draft) -> Result<Option<TrialConfig>, SpecErrors> {
-        let config =
+        let mut config =
             trial::resolve(&[self.shared, &draft.keys], "").map_err(|wrong| self.blamed(draft, wrong))?;
-        if draft.arm.is_none() && self.is_excluded(&config, &[]) {
+        let crossed = draft.arm.is_none();
+        // What is left out by what is written needs no derived values, which might not even exist.
+        let unknown: Vec<&str> = self.spec.derive.keys().map(String::as_str).collect();
+        if crossed && self.is_excluded(&config, &unknown) {
             return Ok(None);
+        }
+        if !self.derivations.is_empty() {
+            let derived = self.derived(draft, &trial::to_map(&config))?;
+            config = trial::resolve(&[self.shared, &draft.keys, &derived], "")
+                .map_err(|wrong| self.blamed(draft, wrong))?;
+            if crossed && self.is_excluded(&config, &[]) {
+                return Ok(None);
+            }
         }
         let mut wrong = SpecErrors::default();
         trial::check_values(&config, "", &mut wrong);
         self.blamed(draft, wrong).or(Some(config))
+    }
+
+    /// The derived keys that a condition does not set itself, opened.
+    fn derived(&self, draft: &Draft, config: &Map<String, Value>) -> Result<Map<String, Value>, SpecError> {
+        let mut numbers = BTreeMap::new();
+        let mut values = Map::new();
+        for derivation in &self.derivations {
+            let key = &derivation.key.key;
+            if origin::sets(&draft.keys, key) {
+                continue;
+            }
+            let number = derivation.evaluate(config, &numbers, &draft.label)?;
+            values.extend(derivation.key.value(number).map(|value| (key.clone(), value)));
+            numbers.insert(key.as_str(), number);
+        }
+        Ok(keys::undotted(&values, "", &mut SpecErrors::default()))
     }
 
     /// Whether an item matches that looks at none of the `unknown` keys.

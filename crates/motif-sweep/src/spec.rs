@@ -13,7 +13,7 @@ use crate::{
     lifecycle::Policy,
     origin,
     plan::{Condition, Plan},
-    presets, probe,
+    presets, probe, sample,
 };
 
 pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
@@ -98,6 +98,14 @@ pub struct SweepSpec {
     /// Groups of keys whose lists vary together, entry by entry; each group is crossed with the axes and the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zip: Vec<Map<String, Value>>,
+    /// Keys that are sampled: `count` points, by which `method`, with which `seed`, and a range for each key. The points
+    /// are crossed with everything else.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub sample: Map<String, Value>,
+    /// Keys that are computed in every condition from its other numbers, by expressions such as `"rates.w * 0.4"`; an
+    /// arm that sets such a key keeps its own value.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub derive: Map<String, Value>,
     /// What is left out of the crossed conditions: those that match all entries of one of these tables, each a value
     /// or a list of alternatives.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -121,6 +129,8 @@ impl Default for SweepSpec {
             trial: Map::new(),
             axes: Map::new(),
             zip: Vec::new(),
+            sample: Map::new(),
+            derive: Map::new(),
             exclude: Vec::new(),
             arms: Vec::new(),
             queue: Map::new(),
@@ -209,8 +219,12 @@ impl SweepSpec {
 /// The spec with the keys of what varies dotted, so that `rates.v = […]` and `"rates.v" = […]` mean the same.
 pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> Map<String, Value> {
     let mut flat = given.clone();
-    if let Some(Value::Object(axes)) = flat.get_mut("axes") {
-        *axes = keys::dotted(axes, "axes", never, errors);
+    for (name, leaf) in
+        [("axes", never as fn(&Value) -> bool), ("sample", sample::is_range), ("derive", never)]
+    {
+        if let Some(Value::Object(table)) = flat.get_mut(name) {
+            *table = keys::dotted(table, name, leaf, errors);
+        }
     }
     for list in ["zip", "exclude"] {
         let Some(Value::Array(tables)) = flat.get_mut(list) else { continue };
@@ -223,7 +237,7 @@ pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> 
     flat
 }
 
-/// For lists and values: every table is on the way to one.
+/// For lists, values and expressions: every table is on the way to one.
 fn never(_: &Value) -> bool {
     false
 }

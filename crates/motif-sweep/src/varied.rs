@@ -1,4 +1,4 @@
-//! What crossed conditions differ in: axes and zipped groups, each one factor of the product.
+//! What crossed conditions differ in: axes, zipped groups and sampled points, each one factor of the product.
 //!
 //! It checks keys and values one by one; what they make of a trial, `expand` finds.
 
@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     document::join,
+    draw,
     errors::{SpecError, SpecErrors},
-    keys,
+    keys, sample,
     spec::{AXES_MAX, CONDITIONS_MAX, SEEDS_MAX, SweepSpec, TRIALS_MAX},
     trial,
 };
@@ -23,7 +24,8 @@ pub(crate) struct Factor {
     pub(crate) rows: Vec<Vec<Value>>,
 }
 
-/// The factors in the order in which they are crossed, the last one varying fastest: axes, then zipped groups.
+/// The factors in the order in which they are crossed, the last one varying fastest: axes, zipped groups,
+/// the sampled points.
 pub(crate) fn factors(spec: &SweepSpec) -> Vec<Factor> {
     let axes = spec.axes.iter().map(|(key, values)| Factor {
         keys: vec![key.clone()],
@@ -35,7 +37,11 @@ pub(crate) fn factors(spec: &SweepSpec) -> Vec<Factor> {
             .map(|row| zip.values().filter_map(|values| items(values).get(row).cloned()).collect())
             .collect(),
     });
-    axes.chain(zips).collect()
+    let sampled = sample::read(&spec.sample).ok().flatten().into_iter().map(|sample| Factor {
+        keys: sample.dimensions.iter().map(|(key, _)| key.clone()).collect(),
+        rows: draw::points(&sample).unwrap_or_default(),
+    });
+    axes.chain(zips).chain(sampled).collect()
 }
 
 fn items(values: &Value) -> &[Value] {
@@ -50,14 +56,17 @@ fn zip_length(zip: &Map<String, Value>) -> usize {
 /// Conditions that the factors make, before anything is built; 0 without any factor.
 pub(crate) fn crossed_count(spec: &SweepSpec) -> usize {
     let axes = spec.axes.values().map(|values| items(values).len());
-    let lengths: Vec<usize> = axes.chain(spec.zip.iter().map(zip_length)).collect();
+    let zips = spec.zip.iter().map(zip_length);
+    let sampled = (!spec.sample.is_empty()).then(|| sample::count(&spec.sample));
+    let lengths: Vec<usize> = axes.chain(zips).chain(sampled).collect();
     if lengths.is_empty() { 0 } else { lengths.into_iter().fold(1, usize::saturating_mul) }
 }
 
 /// Refuses a sweep that is too large, by counting alone. Whether it is not.
 pub(crate) fn check_size(spec: &SweepSpec, errors: &mut SpecErrors) -> bool {
     let before = errors.0.len();
-    let swept = spec.axes.len() + spec.zip.iter().map(Map::len).sum::<usize>();
+    let zipped = spec.zip.iter().map(Map::len).sum::<usize>();
+    let swept = spec.axes.len() + zipped + sample::sampled_keys(&spec.sample).count();
     if swept > AXES_MAX {
         errors.push(SpecError::new(
             first_factor(spec),
@@ -88,7 +97,11 @@ pub(crate) fn check_size(spec: &SweepSpec, errors: &mut SpecErrors) -> bool {
 
 /// The table that errors about the product as a whole are blamed on.
 pub(crate) fn first_factor(spec: &SweepSpec) -> &'static str {
-    if !spec.axes.is_empty() { "axes" } else { "zip" }
+    match spec {
+        SweepSpec { axes, .. } if !axes.is_empty() => "axes",
+        SweepSpec { zip, .. } if !zip.is_empty() => "zip",
+        _ => "sample",
+    }
 }
 
 /// An empty list would hide in the product how long the others are.
@@ -117,7 +130,7 @@ impl Places {
         let other = self.0.iter().find(|(_, other)| covers(other, &opened) || covers(&opened, other));
         if let Some((other, _)) = other {
             let message = format!(
-                "this key, a part of it or the whole of it already varies in {other}: a key stands in one place"
+                "this key, a part of it or the whole of it already stands in {other}: a key varies in one place"
             );
             errors.push(SpecError::new(field, message));
         }

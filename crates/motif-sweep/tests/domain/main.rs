@@ -1,6 +1,8 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod derive;
+#[cfg(test)]
 mod exclude;
 #[cfg(test)]
 mod ids;
@@ -10,6 +12,8 @@ mod lifecycle;
 mod presets;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod spec;
 #[cfg(test)]
