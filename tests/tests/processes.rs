@@ -140,7 +140,7 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ("rates = { w_baar = 0.1 }", "w_bar"),
         ("rule = \"bpp\"", "bp"),
         ("dataset = \"mnsit\"", "glyphs"),
-        ("hidden = [", "line 1"),
+        ("hidden = [", "trial.toml:1:"),
     ];
     for (text, expected) in cases {
         let out = motif(dir.path(), &["train", &write(dir.path(), "trial.toml", text)?])?;

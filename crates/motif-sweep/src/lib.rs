@@ -7,7 +7,7 @@
 mod check;
 pub mod clock;
 mod derive;
-mod document;
+pub mod document;
 mod draw;
 pub mod errors;
 mod exclude;
@@ -22,6 +22,7 @@ mod normal;
 mod numeric;
 mod order;
 mod origin;
+mod places;
 pub mod plan;
 pub mod presets;
 mod probe;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     check,
-    document::Document,
+    document::{Document, Format},
     expand, keys,
     lifecycle::Policy,
     origin,
@@ -144,13 +144,7 @@ impl SweepSpec {
     /// # Errors
     /// Everything that is wrong, with line and column.
     pub fn from_toml(text: &str) -> Result<Self, SpecErrors> {
-        let document = Document::read(text)?;
-        let read = || {
-            let spec = Self::from_map(&document.root)?;
-            spec.plan()?;
-            Ok(spec)
-        };
-        read().map_err(|errors| document.locate(errors))
+        Document::read(text, Format::Toml)?.sweep()
     }
 
     /// Reads a sweep from JSON: a whole spec, or `{"preset": name, "overrides": {…}}`.
@@ -164,7 +158,7 @@ impl SweepSpec {
         }
     }
 
-    fn from_map(given: &Map<String, Value>) -> Result<Self, SpecErrors> {
+    pub(crate) fn from_map(given: &Map<String, Value>) -> Result<Self, SpecErrors> {
         let resolved;
         let given = if given.contains_key("preset") {
             resolved = presets::resolve(given)?;

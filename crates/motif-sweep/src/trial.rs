@@ -8,7 +8,7 @@ use motif_net::config::{Diagnostics, NamedCadence, StepCadence, TrialConfig};
 use serde_json::{Map, Value};
 
 use crate::{
-    document::{Document, join},
+    document::{Document, Format, join},
     keys, probe,
 };
 
@@ -19,8 +19,7 @@ pub use crate::errors::{SpecError, SpecErrors};
 /// # Errors
 /// Everything that is wrong, with line and column.
 pub fn from_toml(text: &str) -> Result<TrialConfig, SpecErrors> {
-    let document = Document::read(text)?;
-    from_map(&document.root).map_err(|errors| document.locate(errors))
+    Document::read(text, Format::Toml)?.trial()
 }
 
 /// Reads a trial from JSON; what it leaves out has its default.
@@ -34,7 +33,7 @@ pub fn from_json(value: &Value) -> Result<TrialConfig, SpecErrors> {
     }
 }
 
-fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
+pub(crate) fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
     let mut errors = SpecErrors::default();
     let given = check_keys(given, "", &mut errors);
     if !errors.is_empty() {

@@ -7,7 +7,7 @@ use std::{fs::File, io::Write as _, path::Path};
 use anyhow::Context as _;
 use motif_data::{Dataset, Library, Split};
 use motif_net::{Examples, Outcome as Trained, Task, Values};
-use motif_sweep::{clock::Clock as _, plan::config_hash, trial};
+use motif_sweep::{clock::Clock as _, plan::config_hash};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,9 +22,7 @@ use recorder::Recorder;
 /// Trains the trial and writes what was asked for. A diverged trial is a result, too.
 pub(crate) fn run(global: &Global, args: &Train) -> anyhow::Result<Outcome> {
     let input = read_input(&args.trial)?;
-    let config =
-        if input.is_json() { trial::from_json(&input.json()?) } else { trial::from_toml(&input.text) }
-            .map_err(|errors| input.wrong(&errors))?;
+    let config = input.document()?.trial().map_err(|errors| input.wrong(&errors))?;
     let library = Library::open(global.data_dir()?)?;
     let Some(entry) = library.resolve(&config.dataset)? else {
         let known = library.names()?.join(", ");

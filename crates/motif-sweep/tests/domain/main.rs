@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod derive;
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod exclude;
 #[cfg(test)]
 mod ids;
