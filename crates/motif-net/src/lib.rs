@@ -9,6 +9,7 @@
 
 mod checkpoint;
 pub mod config;
+mod cost;
 mod diagnose;
 pub mod examples;
 pub mod linalg;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Preset, Submit, SubmitHow, Sweep},
-    commands::{Outcome, trials::unhappy},
+    commands::{Outcome, preview, trials::unhappy},
     input::{WrongInput, read_input},
     output::{self, progress::Progress, tables},
 };
@@ -35,6 +35,9 @@ pub(crate) async fn submit(global: &Global, args: &Submit) -> anyhow::Result<Out
     let input = read_input(&args.sweep)?;
     let document = input.document()?;
     let spec = document.sweep().map_err(|errors| input.wrong(&errors))?;
+    if args.how.dry_run {
+        return preview::run(global, spec, &|errors| document.locate(errors)).await;
+    }
     let refused = |problem: &Problem| input.wrong(&document.locate(spec_errors(problem)));
     submit_value(global, &spec.to_json(), &args.how, &refused).await
 }
@@ -59,7 +62,10 @@ pub(crate) async fn preset(global: &Global, command: &Preset) -> anyhow::Result<
             Ok(Outcome::Done)
         }
         Preset::Submit { name, how } => {
-            find_preset(name)?;
+            let preset = find_preset(name)?;
+            if how.dry_run {
+                return preview::run(global, preset.spec.clone(), &|errors| errors).await;
+            }
             let refused = |problem: &Problem| WrongInput(problem_text(problem)).into();
             submit_value(global, &json!({ "preset": name }), how, &refused).await
         }
