@@ -140,7 +140,7 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ("rates = { w_baar = 0.1 }", "w_bar"),
         ("rule = \"bpp\"", "bp"),
         ("dataset = \"mnsit\"", "glyphs"),
-        ("hidden = [", "line 1"),
+        ("hidden = [", "trial.toml:1:"),
         ("train_limit = 1000000", "the number of train examples"),
         ("hidden = [16384, 16384, 16384]\nratio = 100", "widths of at most"),
     ];

@@ -160,6 +160,9 @@ pub(crate) struct SubmitHow {
     /// Wait until every trial has ended, then print the table.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Submit nothing: show the conditions and estimate time (from steps measured here), memory and disk.
+    #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
+    pub(crate) dry_run: bool,
     /// Submitting again with the same key returns the same sweep.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,

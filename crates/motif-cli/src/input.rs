@@ -2,8 +2,10 @@
 
 use std::{fs, io::Read as _};
 
-use motif_sweep::spec::SpecErrors;
-use serde_json::Value;
+use motif_sweep::{
+    document::{Document, Format},
+    spec::{SpecError, SpecErrors},
+};
 
 /// Largest spec that is read.
 const INPUT_MAX_BYTES: u64 = 8 << 20;
@@ -43,23 +45,28 @@ pub(crate) fn read_input(path: &str) -> anyhow::Result<Input> {
 }
 
 impl Input {
-    /// Whether the text is JSON rather than TOML: its name says so, or it begins like an object.
-    pub(crate) fn is_json(&self) -> bool {
-        self.name.ends_with(".json")
-            || (!self.name.ends_with(".toml") && self.text.trim_start().starts_with('{'))
+    /// The text with the places of its keys.
+    pub(crate) fn document(&self) -> anyhow::Result<Document> {
+        Document::read(&self.text, self.format()).map_err(|errors| self.wrong(&errors))
     }
 
-    /// The text as JSON.
-    pub(crate) fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_str(&self.text)
-            .map_err(|e| WrongInput(format!("{} is not valid JSON: {e}", self.name)).into())
+    /// Its name says whether it is TOML or JSON, or that it begins like an object.
+    fn format(&self) -> Format {
+        let json = self.name.ends_with(".json")
+            || (!self.name.ends_with(".toml") && self.text.trim_start().starts_with('{'));
+        if json { Format::Json } else { Format::Toml }
     }
 
-    /// A message that lists what is wrong, a line each.
+    /// A message that lists what is wrong, a line each, with its place as compilers and editors write it.
     pub(crate) fn wrong(&self, errors: &SpecErrors) -> anyhow::Error {
         let mut message = format!("{} cannot be used:", self.name);
         for error in &errors.0 {
-            message.push_str(&format!("\n  {error}"));
+            let place = match (error.line, error.column) {
+                (Some(line), Some(column)) => format!("{}:{line}:{column}: ", self.name),
+                _ => String::new(),
+            };
+            let told = SpecError { line: None, ..error.clone() };
+            message.push_str(&format!("\n  {place}{told}"));
         }
         WrongInput(message).into()
     }

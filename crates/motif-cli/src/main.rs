@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod input;
 mod output;
+mod preview;
 mod signals;
 mod system;
 

@@ -10,6 +10,7 @@
 pub mod augment;
 mod checkpoint;
 pub mod config;
+mod cost;
 mod diagnose;
 pub mod examples;
 pub mod linalg;

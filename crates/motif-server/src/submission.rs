@@ -34,7 +34,7 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     });
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
-    let datasets = datasets(state, &plan).await?;
+    let datasets = datasets(state, &spec, &plan).await?;
     let most_bytes = state.trial_memory_max_bytes;
     let checked = tokio::task::spawn_blocking(move || {
         check_limits(&spec, &plan, &datasets)?;
@@ -78,12 +78,18 @@ fn conditions(plan: &Plan, datasets: &BTreeMap<String, DatasetEntry>) -> Vec<Con
 }
 
 /// The dataset behind each name; a name of unknown contents is an error that names the nearest one.
-async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String, DatasetEntry>> {
-    let mut conditions: BTreeMap<String, String> = BTreeMap::new();
+async fn datasets(
+    state: &ServerState,
+    spec: &SweepSpec,
+    plan: &Plan,
+) -> ApiResult<BTreeMap<String, DatasetEntry>> {
+    // With the place that names it first.
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
     for condition in &plan.conditions {
-        conditions.entry(condition.config.dataset.clone()).or_insert_with(|| condition.label.clone());
+        let place = || spec.origin(plan, condition, "dataset");
+        places.entry(condition.config.dataset.clone()).or_insert_with(place);
     }
-    let names: Vec<String> = conditions.into_keys().collect();
+    let names: Vec<String> = places.keys().cloned().collect();
     let resolve = move |library: &motif_data::Library| {
         let entries = names.iter().map(|name| Ok((name.clone(), library.resolve(name)?)));
         let entries: Vec<(String, Option<DatasetEntry>)> = entries.collect::<Result<_, _>>()?;
@@ -97,7 +103,7 @@ async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String
             Some(entry) => {
                 found.insert(name, entry);
             }
-            None => errors.push(unknown_dataset(&name, &known)),
+            None => errors.push(unknown_dataset(&places[&name], &name, &known)),
         }
     }
     errors.or(found).map_err(ApiError::Spec)
@@ -115,7 +121,7 @@ fn check_limits(
         let Some(entry) = datasets.get(&config.dataset) else { continue };
         for violation in config.violations_on(&size(&entry.summary)) {
             let message = format!("with the dataset {:?}, expected {}", config.dataset, violation.expected);
-            let field = origin(spec, plan, condition, &violation.field);
+            let field = spec.origin(plan, condition, &violation.field);
             errors.push(SpecError { value: Some(violation.value), ..SpecError::new(field, message) });
         }
     }
@@ -141,7 +147,7 @@ fn check_memory(
         let Some(DatasetEntry { summary, .. }) = datasets.get(&condition.config.dataset) else { continue };
         if let Err(large) = memory::check(&condition.config, &size(summary), most_bytes) {
             let (key, value) = (large.widest.key(), large.widest.value(&condition.config));
-            let error = SpecError::new(origin(spec, plan, condition, key), large.to_string());
+            let error = SpecError::new(spec.origin(plan, condition, key), large.to_string());
             errors.push(error.found(&value));
         }
         // Finding what would fit takes a while, and no more errors are kept.
@@ -152,31 +158,11 @@ fn check_memory(
     errors.or(())
 }
 
-/// Where the spec sets a condition's (dotted) key: in an axis, in an arm, or for all trials.
-fn origin(spec: &SweepSpec, plan: &Plan, condition: &Condition, key: &str) -> String {
-    if sets(key, |name| condition.axes.get(name)) {
-        return format!("axes.{key}");
-    }
-    // Arms come after the crossed conditions.
-    let crossed = plan.conditions.len().saturating_sub(spec.arms.len());
-    let arm = (condition.index as usize).checked_sub(crossed);
-    match arm.filter(|&arm| spec.arms.get(arm).is_some_and(|keys| sets(key, |name| keys.get(name)))) {
-        Some(arm) => format!("arms[{arm}].{key}"),
-        None => format!("trial.{key}"),
-    }
-}
-
-/// Whether a part of the spec has the (dotted) key, by itself or in its table.
-fn sets<'a>(key: &str, part: impl Fn(&str) -> Option<&'a Value>) -> bool {
-    let in_table = |(table, inner)| part(table).is_some_and(|value| value.get(inner).is_some());
-    part(key).is_some() || key.split_once('.').is_some_and(in_table)
-}
-
-fn unknown_dataset(name: &str, known: &[String]) -> SpecError {
+fn unknown_dataset(place: &str, name: &str, known: &[String]) -> SpecError {
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let message = format!(
         "this server has no dataset of that name; it has {}; `motif dataset import` adds one",
         known.join(", ")
     );
-    SpecError::new("trial.dataset", message).found(&Value::from(name)).suggest(nearest(name, known))
+    SpecError::new(place, message).found(&Value::from(name)).suggest(nearest(name, known))
 }

@@ -2,20 +2,21 @@
 
 use std::collections::HashSet;
 
-use motif_net::config::Synapse;
 use serde_json::{Map, Value};
 
 use crate::{
+    derive,
     document::join,
     errors::{SpecError, SpecErrors},
-    keys,
+    exclude, keys,
     lifecycle::Policy,
-    probe,
+    probe, sample,
     spec::{
-        AXES_MAX, DESCRIPTION_MAX_CHARS, FINAL_METRICS, LABEL_MAX_CHARS, METRIC_MAX_CHARS, NAME_MAX_CHARS,
+        DESCRIPTION_MAX_CHARS, FINAL_METRICS, LABEL_MAX_CHARS, METRIC_MAX_CHARS, NAME_MAX_CHARS,
         SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
     },
     trial,
+    varied::{self, Places},
 };
 
 /// What commands take for the newest sweep, so that no sweep may be called so.
@@ -37,9 +38,15 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     seeds(&spec.seeds, errors);
     metric(&spec.metric, errors);
     trial::check_keys(&spec.trial, "trial", errors);
-    axes(&spec.axes, errors);
-    for (index, arm) in spec.arms.iter().enumerate() {
-        labelled(arm, &format!("arms[{index}]"), errors);
+    if varied::check_size(spec, errors) {
+        let mut places = Places::default();
+        varied::check(spec, &mut places, errors);
+        sample::check(&spec.sample, &mut places, errors);
+        derive::check(&spec.derive, &mut places, errors);
+        exclude::check(&spec.exclude, errors);
+        for (index, arm) in spec.arms.iter().enumerate() {
+            labelled(arm, &format!("arms[{index}]"), errors);
+        }
     }
     if let Some(baseline) = &spec.baseline {
         if baseline.is_empty() {
@@ -106,83 +113,6 @@ fn is_diagnostic(name: &str) -> bool {
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     words.split('.').all(word) && !layer.is_empty() && layer.chars().all(|c| c.is_ascii_digit())
-}
-
-fn axes(axes: &Map<String, Value>, errors: &mut SpecErrors) {
-    if axes.len() > AXES_MAX {
-        errors.push(SpecError::new("axes", format!("expected at most {AXES_MAX} axes")));
-        return;
-    }
-    let known = trial::dotted_keys();
-    let mut seen = Map::new();
-    for (key, values) in axes {
-        let field = join("axes", key);
-        if matches!(key.as_str(), "seed" | "seeds") {
-            let message = "seeds are replicates, not an axis: write `seeds = …` at the top";
-            errors.push(SpecError::new(&field, message));
-            continue;
-        }
-        if !known.contains(key) && !reaches_inside(key) {
-            errors.push(keys::unknown_key("axes", key, known.iter().map(String::as_str)));
-            continue;
-        }
-        let Value::Array(values) = values else {
-            errors.push(SpecError::new(&field, "expected a list of values").found(values));
-            continue;
-        };
-        if values.is_empty() {
-            errors.push(SpecError::new(&field, "expected at least one value"));
-        }
-        for (index, value) in values.iter().enumerate() {
-            axis_value(key, value, &format!("{field}[{index}]"), errors);
-            if values[..index].iter().any(|earlier| same(earlier, value)) {
-                let message = "this value is listed twice";
-                errors.push(SpecError::new(format!("{field}[{index}]"), message).found(value));
-            }
-        }
-        let opened = keys::undotted(&Map::from_iter([(key.clone(), Value::Null)]), "axes", errors);
-        if covers(&seen, &opened) || covers(&opened, &seen) {
-            errors.push(SpecError::new(&field, "another axis already sweeps this key or a part of it"));
-        }
-        keys::overlay(&mut seen, &opened);
-    }
-}
-
-/// Whether two values mean the same: `1` and `1.0` do.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        _ => a == b,
-    }
-}
-
-/// Whether a key goes into a table that the defaults do not show, as `diagnostics.every_steps` does.
-fn reaches_inside(key: &str) -> bool {
-    let synapse = key.strip_prefix("updates.");
-    let cadence = key.strip_suffix(".every_steps");
-    cadence.is_some_and(|name| trial::CADENCES.contains(&name))
-        || synapse.is_some_and(|name| Synapse::ALL.iter().any(|synapse| synapse.name() == name))
-}
-
-/// Whether `a` sets the whole of something that `b` sets.
-fn covers(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    b.iter().any(|(key, value)| match (a.get(key), value) {
-        (Some(Value::Object(a)), Value::Object(b)) => covers(a, b),
-        (Some(Value::Null), _) => true,
-        _ => false,
-    })
-}
-
-/// Checks one value of an axis as if it stood in a trial, and reports it where it stands.
-fn axis_value(key: &str, value: &Value, field: &str, errors: &mut SpecErrors) {
-    let mut wrong = SpecErrors::default();
-    trial::check_keys(&Map::from_iter([(key.to_owned(), value.clone())]), "", &mut wrong);
-    for mut error in wrong {
-        let below = error.field.strip_prefix(key).unwrap_or_default();
-        error.field = format!("{field}{below}");
-        errors.push(error);
-    }
 }
 
 /// Checks a table of trial keys with an optional `label`.

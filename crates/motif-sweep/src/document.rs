@@ -1,33 +1,106 @@
-//! TOML text as a JSON value, with the place of each key. It knows nothing of specs or trials.
+//! TOML or JSON text as a JSON value, with the place of each key, so that what is wrong with a sweep or a trial can be
+//! told with line and column, by whoever finds it.
 
 use std::collections::HashMap;
 
+use motif_net::config::TrialConfig;
 use serde_json::{Map, Number, Value};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::errors::{SpecError, SpecErrors};
+use crate::{
+    errors::{SpecError, SpecErrors},
+    places::{self, Walked},
+    spec::SweepSpec,
+    trial,
+};
 
-/// Longest text of a spec or a trial, in bytes.
-pub(crate) const TEXT_MAX_BYTES: usize = 1 << 20;
+/// Longest text of a spec or a trial in TOML, in bytes.
+pub const TOML_MAX_BYTES: usize = 1 << 20;
+/// Longest text of a spec or a trial in JSON, in bytes; programs write long ones.
+pub const JSON_MAX_BYTES: usize = 8 << 20;
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// TOML.
+    Toml,
+    /// JSON.
+    Json,
+}
 
 /// A document and where its keys stand.
 #[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) root: Map<String, Value>,
+pub struct Document {
+    root: Map<String, Value>,
     places: HashMap<String, usize>,
     text: String,
 }
 
 impl Document {
-    /// Reads TOML.
-    pub(crate) fn read(text: &str) -> Result<Self, SpecErrors> {
-        if text.len() > TEXT_MAX_BYTES {
-            let message = format!("the text has {} bytes; at most {TEXT_MAX_BYTES} are read", text.len());
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// Where the text is not what its format says, is too long, or sets a key twice.
+    pub fn read(text: &str, format: Format) -> Result<Self, SpecErrors> {
+        let most = match format {
+            Format::Toml => TOML_MAX_BYTES,
+            Format::Json => JSON_MAX_BYTES,
+        };
+        if text.len() > most {
+            let message = format!("the text has {} bytes; at most {most} are read", text.len());
             return Err(SpecError::new("", message).into());
         }
+        match format {
+            Format::Toml => Self::read_toml(text),
+            Format::Json => Self::read_json(text),
+        }
+    }
+
+    /// The sweep in it, `preset = "…"` with `[overrides]` included, planned once to find every problem.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with line and column.
+    pub fn sweep(&self) -> Result<SweepSpec, SpecErrors> {
+        let spec = SweepSpec::from_map(&self.root).and_then(|spec| spec.plan().map(|_| spec));
+        spec.map_err(|errors| self.locate(errors))
+    }
+
+    /// The trial in it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with line and column.
+    pub fn trial(&self) -> Result<TrialConfig, SpecErrors> {
+        trial::from_map(&self.root).map_err(|errors| self.locate(errors))
+    }
+
+    fn read_json(text: &str) -> Result<Self, SpecErrors> {
+        let value = serde_json::from_str(text).map_err(|error| {
+            // Its own text repeats the place.
+            let told = error.to_string();
+            let told = told.rsplit_once(" at line ").map_or(&*told, |(told, _)| told).to_owned();
+            let mut wrong = SpecError::new("", format!("not JSON: {told}"));
+            wrong.line = u32::try_from(error.line()).ok();
+            wrong.column = u32::try_from(error.column()).ok();
+            wrong
+        })?;
+        let Value::Object(root) = value else {
+            return Err(SpecError::new("", "expected a table of keys and values").found(&value).into());
+        };
+        let Walked { places, repeated } = places::walk(text);
+        let document = Self { root, places, text: text.to_owned() };
+        let mut errors = SpecErrors::default();
+        for (path, at) in repeated {
+            let mut error = SpecError::new(path, "this key is set twice in the same table");
+            document.mark(&mut error, at);
+            errors.push(error);
+        }
+        errors.or(document)
+    }
+
+    fn read_toml(text: &str) -> Result<Self, SpecErrors> {
         let mut document = Self { root: Map::new(), places: HashMap::new(), text: text.to_owned() };
         let mut errors = SpecErrors::default();
         let (table, problems) = DeTable::parse_recoverable(text);
@@ -43,7 +116,8 @@ impl Document {
     }
 
     /// Adds line and column to each error whose field, or the table it is in, stands in the text.
-    pub(crate) fn locate(&self, mut errors: SpecErrors) -> SpecErrors {
+    #[must_use]
+    pub fn locate(&self, mut errors: SpecErrors) -> SpecErrors {
         for error in &mut errors.0 {
             if error.line.is_some() {
                 continue;

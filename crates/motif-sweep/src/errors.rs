@@ -25,10 +25,10 @@ pub struct SpecError {
     /// The nearest key or value that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
-    /// Line in the TOML text, from 1.
+    /// Line in the text, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// Column in the TOML text, in characters, from 1.
+    /// Column in the text, in characters, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! From spec to plan: axes crossed, arms added, conditions told apart, the baseline found, trials put in order.
+//! From spec to plan: factors crossed, arms added, conditions told apart, the baseline found, trials put in order.
 //!
 //! It knows neither text nor store; the same spec always expands to the same plan.
 
@@ -12,37 +12,38 @@ use crate::{
     errors::{SpecError, SpecErrors},
     keys, label, metric, normal, order,
     plan::{Condition, Plan},
-    spec::{CONDITIONS_MAX, SweepSpec, TRIALS_MAX},
+    resolve,
+    spec::SweepSpec,
     trial,
+    varied::{self, Factor},
 };
 
 /// Labels that an error lists.
 const LABELS_LISTED_MAX: usize = 20;
 
 /// A condition before its config is resolved.
-struct Draft {
-    /// Where the spec speaks of it, for errors.
-    field: String,
-    label: String,
-    axes: BTreeMap<String, Value>,
-    keys: Map<String, Value>,
+pub(crate) struct Draft {
+    /// Its place among the arms, when it is one.
+    pub(crate) arm: Option<usize>,
+    pub(crate) label: String,
+    /// What varies, dotted.
+    pub(crate) axes: BTreeMap<String, Value>,
+    /// What it sets, opened.
+    pub(crate) keys: Map<String, Value>,
 }
 
 pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     let mut errors = SpecErrors::default();
     check::spec(spec, &mut errors);
-    if errors.is_empty() {
-        check_size(spec, &mut errors);
-    }
     if !errors.is_empty() {
         return Err(errors);
     }
     let shared = opened(&spec.trial);
-    let conditions = resolved(drafts(spec, &shared), &shared, &mut errors);
+    let conditions = resolve::conditions(spec, drafts(spec, &shared), &shared, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
-    check_distinct(&conditions, &mut errors);
+    check_distinct(spec, &conditions, &mut errors);
     metric::check(&spec.metric, &conditions, &mut errors);
     let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
     if !errors.is_empty() {
@@ -53,32 +54,13 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     Ok(Plan { conditions, seeds, baseline, trials })
 }
 
-fn check_size(spec: &SweepSpec, errors: &mut SpecErrors) {
-    let lengths = spec.axes.values().map(|values| values.as_array().map_or(1, Vec::len));
-    let crossed = if spec.axes.is_empty() { 0 } else { lengths.fold(1, usize::saturating_mul) };
-    let conditions = crossed.saturating_add(spec.arms.len()).max(1);
-    if conditions > CONDITIONS_MAX {
-        let message = format!("this makes {conditions} conditions; at most {CONDITIONS_MAX} are allowed");
-        errors.push(SpecError::new(if crossed > spec.arms.len() { "axes" } else { "arms" }, message));
-        return;
-    }
-    let trials = conditions.saturating_mul(spec.seeds.count());
-    if trials > TRIALS_MAX {
-        let message = format!(
-            "{conditions} conditions × {} seeds make {trials} trials; at most {TRIALS_MAX} are allowed",
-            spec.seeds.count()
-        );
-        errors.push(SpecError::new("seeds", message));
-    }
-}
-
 /// Opens the dotted keys of a part that has been checked.
 fn opened(part: &Map<String, Value>) -> Map<String, Value> {
     keys::undotted(part, "", &mut SpecErrors::default())
 }
 
 fn drafts(spec: &SweepSpec, shared: &Map<String, Value>) -> Vec<Draft> {
-    let mut drafts = crossed(&spec.axes);
+    let mut drafts = crossed(&varied::factors(spec));
     for (index, arm) in spec.arms.iter().enumerate() {
         let mut keys = arm.clone();
         let given = keys.shift_remove("label");
@@ -86,12 +68,7 @@ fn drafts(spec: &SweepSpec, shared: &Map<String, Value>) -> Vec<Draft> {
             Some(label) => label.to_owned(),
             None => label::of(keys.iter()),
         };
-        drafts.push(Draft {
-            field: format!("arms[{index}]"),
-            label,
-            axes: BTreeMap::new(),
-            keys: opened(&keys),
-        });
+        drafts.push(Draft { arm: Some(index), label, axes: BTreeMap::new(), keys: opened(&keys) });
     }
     if drafts.is_empty() {
         let rule = trial::resolve(&[shared], "trial").map(|config| trial::to_map(&config));
@@ -99,100 +76,57 @@ fn drafts(spec: &SweepSpec, shared: &Map<String, Value>) -> Vec<Draft> {
             Some(Value::String(rule)) => rule.clone(),
             _ => "trial".to_owned(),
         };
-        drafts.push(Draft { field: "trial".to_owned(), label, axes: BTreeMap::new(), keys: Map::new() });
+        drafts.push(Draft { arm: None, label, axes: BTreeMap::new(), keys: Map::new() });
     }
     drafts
 }
 
-/// The product of the axes in the spec's order, the last one varying fastest.
-fn crossed(axes: &Map<String, Value>) -> Vec<Draft> {
-    if axes.is_empty() {
+/// The product of the factors in their order, the last one varying fastest.
+fn crossed(factors: &[Factor]) -> Vec<Draft> {
+    if factors.is_empty() {
         return Vec::new();
     }
     let mut points: Vec<Vec<(&String, &Value)>> = vec![Vec::new()];
-    for (key, values) in axes {
-        let values = values.as_array().map_or(&[][..], Vec::as_slice);
-        points = points
-            .into_iter()
-            .flat_map(|point| {
-                values.iter().map(move |value| {
-                    let mut longer = point.clone();
-                    longer.push((key, value));
-                    longer
-                })
-            })
-            .collect();
+    for factor in factors {
+        let longer = |point: &Vec<_>, row| {
+            let point: &Vec<(&String, &Value)> = point;
+            point.iter().copied().chain(factor.keys.iter().zip(row)).collect()
+        };
+        points =
+            points.iter().flat_map(|point| factor.rows.iter().map(move |row| longer(point, row))).collect();
     }
     let draft = |point: Vec<(&String, &Value)>| {
-        let axes = point.iter().map(|(key, value)| ((*key).clone(), (*value).clone())).collect();
-        let keys = point.iter().map(|(key, value)| ((*key).clone(), (*value).clone())).collect();
-        Draft { field: "axes".to_owned(), label: label::of(point.into_iter()), axes, keys: opened(&keys) }
+        let entries = || point.iter().map(|(key, value)| ((*key).clone(), (*value).clone()));
+        let keys = opened(&entries().collect());
+        Draft { arm: None, label: label::of(point.iter().copied()), axes: entries().collect(), keys }
     };
     points.into_iter().map(draft).collect()
 }
 
-fn resolved(drafts: Vec<Draft>, shared: &Map<String, Value>, errors: &mut SpecErrors) -> Vec<Condition> {
-    let mut conditions = Vec::with_capacity(drafts.len());
-    for (index, draft) in drafts.into_iter().enumerate() {
-        let config = match trial::resolve(&[shared, &draft.keys], &draft.field) {
-            Ok(config) => config,
-            Err(wrong) => {
-                wrong.into_iter().for_each(|error| errors.push(error));
-                continue;
-            }
-        };
-        let mut wrong = SpecErrors::default();
-        trial::check_values(&config, "", &mut wrong);
-        for error in wrong {
-            errors.push(blamed(error, &draft, shared));
-        }
-        let index = u32::try_from(index).expect("conditions are limited");
-        conditions.push(Condition { index, label: draft.label, axes: draft.axes, config });
-    }
-    conditions
-}
-
-/// Names the place of the spec that a wrong value of a resolved config comes from.
-fn blamed(mut error: SpecError, draft: &Draft, shared: &Map<String, Value>) -> SpecError {
-    let top = error.field.split(['.', '[']).next().unwrap_or_default();
-    if draft.field == "axes" {
-        let axis = draft.axes.keys().find(|axis| error.field.starts_with(axis.as_str()) || *axis == top);
-        if let Some(axis) = axis {
-            error.field = format!("axes.{axis}");
-            return error;
-        }
-    } else if draft.keys.contains_key(top) {
-        error.field = format!("{}.{}", draft.field, error.field);
-        return error;
-    }
-    if !shared.contains_key(top) {
-        error.message = format!("{} (in the condition \"{}\")", error.message, draft.label);
-    }
-    error.field = format!("trial.{}", error.field);
-    error
-}
-
-fn check_distinct(conditions: &[Condition], errors: &mut SpecErrors) {
+fn check_distinct(spec: &SweepSpec, conditions: &[Condition], errors: &mut SpecErrors) {
+    let table =
+        |condition: &Condition| if condition.axes.is_empty() { "arms" } else { varied::first_factor(spec) };
     let mut labels = HashMap::new();
     let mut configs = HashMap::new();
     for condition in conditions {
         if let Some(other) = labels.insert(condition.label.as_str(), condition.index) {
             let message = format!("conditions {other} and {} have the same label", condition.index);
             // An arm, when there is one, comes last.
-            let field = if condition.axes.is_empty() { "arms" } else { "axes" };
-            errors.push(SpecError::new(field, message).found(&Value::from(condition.label.as_str())));
+            errors.push(
+                SpecError::new(table(condition), message).found(&Value::from(condition.label.as_str())),
+            );
         }
         let same = configs.insert(normal::key(&condition.config), condition);
         if let Some(other) = same.filter(|other| other.label != condition.label) {
             let message = format!(
                 "the conditions \"{}\" and \"{}\" train the same thing: what tells them apart has no effect under \
-                 rule {}",
+                 rule {}{}",
                 other.label,
                 condition.label,
-                trial::to_map(&condition.config).get("rule").unwrap_or(&Value::Null)
+                trial::to_map(&condition.config).get("rule").unwrap_or(&Value::Null),
+                if condition.axes.is_empty() { "" } else { "; `exclude` can leave one of them out" }
             );
-            let field = if condition.axes.is_empty() { "arms" } else { "axes" };
-            errors.push(SpecError::new(field, message));
+            errors.push(SpecError::new(table(condition), message));
         }
     }
 }

@@ -205,6 +205,33 @@ pub(crate) fn undotted(
     open
 }
 
+/// Writes tables within as dotted keys, the inverse of [`undotted`]: `{"rates": {"v": [1]}}` becomes `{"rates.v": [1]}`.
+/// What is a `leaf` stays whole, and so does an empty table.
+pub(crate) fn dotted(
+    given: &Map<String, Value>,
+    prefix: &str,
+    leaf: fn(&Value) -> bool,
+    errors: &mut SpecErrors,
+) -> Map<String, Value> {
+    let mut flat = Map::new();
+    for (key, value) in given {
+        let entries = match value {
+            Value::Object(below) if !below.is_empty() && !leaf(value) => {
+                let below = dotted(below, &join(prefix, key), leaf, errors);
+                below.into_iter().map(|(inner, value)| (join(key, &inner), value)).collect()
+            }
+            _ => Map::from_iter([(key.clone(), value.clone())]),
+        };
+        for (key, value) in entries {
+            if flat.contains_key(&key) {
+                errors.push(SpecError::new(join(prefix, &key), "this key is set twice in the same table"));
+            }
+            flat.insert(key, value);
+        }
+    }
+    flat
+}
+
 /// Whether the two set the same key.
 pub(crate) fn overlaps(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
     b.iter().any(|(key, value)| match (a.get(key), value) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     errors::{SpecError, SpecErrors},
     keys,
-    spec::SweepSpec,
+    spec::{self, SweepSpec},
 };
 
 /// A built-in sweep.
@@ -68,7 +68,7 @@ pub(crate) fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, 
     }
     let overrides = match given.get("overrides") {
         None | Some(Value::Null) => Map::new(),
-        Some(Value::Object(overrides)) => overrides.clone(),
+        Some(Value::Object(overrides)) => spec::flattened(overrides, &mut errors),
         Some(other) => {
             errors.push(SpecError::new("overrides", "expected a table").found(other));
             Map::new()

@@ -6,7 +6,15 @@ use motif_net::config::TrialConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{check, document::Document, expand, keys, lifecycle::Policy, plan::Plan, presets, probe};
+use crate::{
+    check,
+    document::{Document, Format},
+    expand, keys,
+    lifecycle::Policy,
+    origin,
+    plan::{Condition, Plan},
+    presets, probe, sample,
+};
 
 pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
 
@@ -26,8 +34,11 @@ pub const DESCRIPTION_MAX_CHARS: usize = 4_000;
 pub const LABEL_MAX_CHARS: usize = 200;
 /// Longest name of a metric, in characters.
 pub const METRIC_MAX_CHARS: usize = 100;
-/// Axes of one sweep.
+/// Keys that one sweep varies.
 pub const AXES_MAX: usize = 32;
+
+/// Items of one sweep's `exclude`.
+pub const EXCLUDES_MAX: usize = 1_000;
 
 /// The metrics that finished trials have: all of them those of the training examples, those with `validation` the ones
 /// of the examples held out, the others the ones of the test examples.
@@ -86,6 +97,21 @@ pub struct SweepSpec {
     /// Lists of values by (dotted) trial key; they are crossed, the last one varying fastest.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub axes: Map<String, Value>,
+    /// Groups of keys whose lists vary together, entry by entry; each group is crossed with the axes and the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zip: Vec<Map<String, Value>>,
+    /// Keys that are sampled: `count` points, by which `method`, with which `seed`, and a range for each key. The points
+    /// are crossed with everything else.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub sample: Map<String, Value>,
+    /// Keys that are computed in every condition from its other numbers, by expressions such as `"rates.w * 0.4"`; an
+    /// arm that sets such a key keeps its own value.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub derive: Map<String, Value>,
+    /// What is left out of the crossed conditions: those that match all entries of one of these tables, each a value
+    /// or a list of alternatives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Map<String, Value>>,
     /// Further conditions, not crossed: keys as in a trial, and an optional `label`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Map<String, Value>>,
@@ -104,6 +130,10 @@ impl Default for SweepSpec {
             metric: FINAL_METRICS[0].to_owned(),
             trial: Map::new(),
             axes: Map::new(),
+            zip: Vec::new(),
+            sample: Map::new(),
+            derive: Map::new(),
+            exclude: Vec::new(),
             arms: Vec::new(),
             queue: Map::new(),
         }
@@ -116,13 +146,7 @@ impl SweepSpec {
     /// # Errors
     /// Everything that is wrong, with line and column.
     pub fn from_toml(text: &str) -> Result<Self, SpecErrors> {
-        let document = Document::read(text)?;
-        let read = || {
-            let spec = Self::from_map(&document.root)?;
-            spec.plan()?;
-            Ok(spec)
-        };
-        read().map_err(|errors| document.locate(errors))
+        Document::read(text, Format::Toml)?.sweep()
     }
 
     /// Reads a sweep from JSON: a whole spec, or `{"preset": name, "overrides": {…}}`.
@@ -136,7 +160,7 @@ impl SweepSpec {
         }
     }
 
-    fn from_map(given: &Map<String, Value>) -> Result<Self, SpecErrors> {
+    pub(crate) fn from_map(given: &Map<String, Value>) -> Result<Self, SpecErrors> {
         let resolved;
         let given = if given.contains_key("preset") {
             resolved = presets::resolve(given)?;
@@ -145,6 +169,7 @@ impl SweepSpec {
             given
         };
         let mut errors = SpecErrors::default();
+        let given = &flattened(given, &mut errors);
         check_shape(given, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -169,6 +194,15 @@ impl SweepSpec {
         expand::plan(self)
     }
 
+    /// Where the spec gives a `field` of a condition of its plan its value: `axes.ratio`, `arms[1].rates.v`, or
+    /// `trial.hidden[0]` when it stands nowhere else.
+    #[must_use]
+    pub fn origin(&self, plan: &Plan, condition: &Condition, field: &str) -> String {
+        // Arms come after the crossed conditions.
+        let crossed = plan.conditions.len().saturating_sub(self.arms.len());
+        origin::of(self, (condition.index as usize).checked_sub(crossed), field)
+    }
+
     /// What the queue may spend on each trial: the spec's `[queue]` table over the server's own policy.
     ///
     /// # Errors
@@ -176,6 +210,32 @@ impl SweepSpec {
     pub fn policy(&self, server: &Policy) -> Result<Policy, SpecErrors> {
         check::policy(&self.queue, server)
     }
+}
+
+/// The spec with the keys of what varies dotted, so that `rates.v = […]` and `"rates.v" = […]` mean the same.
+pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> Map<String, Value> {
+    let mut flat = given.clone();
+    for (name, leaf) in
+        [("axes", never as fn(&Value) -> bool), ("sample", sample::is_range), ("derive", never)]
+    {
+        if let Some(Value::Object(table)) = flat.get_mut(name) {
+            *table = keys::dotted(table, name, leaf, errors);
+        }
+    }
+    for list in ["zip", "exclude"] {
+        let Some(Value::Array(tables)) = flat.get_mut(list) else { continue };
+        for (index, table) in tables.iter_mut().enumerate() {
+            if let Value::Object(table) = table {
+                *table = keys::dotted(table, &format!("{list}[{index}]"), never, errors);
+            }
+        }
+    }
+    flat
+}
+
+/// For lists, values and expressions: every table is on the way to one.
+fn never(_: &Value) -> bool {
+    false
 }
 
 /// Checks keys and types of the top level; what stands within `trial`, `axes`, `arms` is checked later.

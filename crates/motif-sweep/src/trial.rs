@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    document::{Document, join},
+    document::{Document, Format, join},
     keys, probe,
 };
 
@@ -21,8 +21,7 @@ pub use motif_net::{ImageShape, TaskSize};
 /// # Errors
 /// Everything that is wrong, with line and column.
 pub fn from_toml(text: &str) -> Result<TrialConfig, SpecErrors> {
-    let document = Document::read(text)?;
-    from_map(&document.root).map_err(|errors| document.locate(errors))
+    Document::read(text, Format::Toml)?.trial()
 }
 
 /// Reads a trial from JSON; what it leaves out has its default.
@@ -36,7 +35,7 @@ pub fn from_json(value: &Value) -> Result<TrialConfig, SpecErrors> {
     }
 }
 
-fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
+pub(crate) fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
     let mut errors = SpecErrors::default();
     let given = check_keys(given, "", &mut errors);
     if !errors.is_empty() {

@@ -64,7 +64,7 @@ async fn list(global: &Global) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn local(global: &Global) -> anyhow::Result<Vec<DatasetRow>> {
+pub(crate) fn local(global: &Global) -> anyhow::Result<Vec<DatasetRow>> {
     Ok(Library::open(global.data_dir()?)?.list()?.iter().map(row).collect())
 }
 

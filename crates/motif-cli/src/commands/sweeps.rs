@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use motif_client::{Client, ClientError, StatisticsQuery, SweepSteer};
-use motif_sweep::{presets, spec::SweepSpec};
+use motif_sweep::{
+    presets,
+    spec::{SpecError, SpecErrors},
+};
 use motif_wire::{
     problem::Problem,
     statistics::{Comparisons, Summary},
@@ -16,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Preset, Submit, SubmitHow, Sweep},
-    commands::{Outcome, trials::unhappy},
+    commands::{Outcome, preview, trials::unhappy},
     input::{WrongInput, read_input},
     output::{self, progress::Progress, tables},
 };
@@ -30,11 +33,13 @@ const SEARCH_SWEEPS: u32 = 200;
 
 pub(crate) async fn submit(global: &Global, args: &Submit) -> anyhow::Result<Outcome> {
     let input = read_input(&args.sweep)?;
-    let spec =
-        if input.is_json() { SweepSpec::from_json(input.json()?) } else { SweepSpec::from_toml(&input.text) }
-            .map_err(|errors| input.wrong(&errors))?;
-    spec.plan().map_err(|errors| input.wrong(&errors))?;
-    submit_value(global, &spec.to_json(), &args.how).await
+    let document = input.document()?;
+    let spec = document.sweep().map_err(|errors| input.wrong(&errors))?;
+    if args.how.dry_run {
+        return preview::run(global, spec, &|errors| document.locate(errors)).await;
+    }
+    let refused = |problem: &Problem| input.wrong(&document.locate(spec_errors(problem)));
+    submit_value(global, &spec.to_json(), &args.how, &refused).await
 }
 
 pub(crate) async fn preset(global: &Global, command: &Preset) -> anyhow::Result<Outcome> {
@@ -57,8 +62,12 @@ pub(crate) async fn preset(global: &Global, command: &Preset) -> anyhow::Result<
             Ok(Outcome::Done)
         }
         Preset::Submit { name, how } => {
-            find_preset(name)?;
-            submit_value(global, &json!({ "preset": name }), how).await
+            let preset = find_preset(name)?;
+            if how.dry_run {
+                return preview::run(global, preset.spec.clone(), &|errors| errors).await;
+            }
+            let refused = |problem: &Problem| WrongInput(problem_text(problem)).into();
+            submit_value(global, &json!({ "preset": name }), how, &refused).await
         }
     }
 }
@@ -70,10 +79,20 @@ fn find_preset(name: &str) -> anyhow::Result<&'static presets::Preset> {
     })
 }
 
-async fn submit_value(global: &Global, spec: &Value, how: &SubmitHow) -> anyhow::Result<Outcome> {
+/// Submits a spec; `refused` words what the server finds wrong with it.
+async fn submit_value(
+    global: &Global,
+    spec: &Value,
+    how: &SubmitHow,
+    refused: &dyn Fn(&Problem) -> anyhow::Error,
+) -> anyhow::Result<Outcome> {
     let client = global.client()?;
     let key = how.idempotency_key.clone().unwrap_or_else(random_key);
-    let sweep = client.sweep_submit(spec, Some(&key)).await.map_err(explain)?;
+    let sweep = client.sweep_submit(spec, Some(&key)).await.map_err(|error| match error {
+        // A refused spec is the user's input: exit status 2, a line for each thing that is wrong.
+        ClientError::Problem(problem) if problem.status == 422 => refused(&problem),
+        other => other.into(),
+    })?;
     if how.wait {
         eprintln!("sweep {} submitted: {} trials", sweep.row.id, sweep.row.counts.total());
         return watch(global, &client, sweep.row.id).await;
@@ -97,18 +116,21 @@ fn random_key() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A refused spec is the user's input: exit status 2, a line for each thing that is wrong.
-fn explain(error: ClientError) -> anyhow::Error {
-    match error {
-        ClientError::Problem(problem) if problem.status == 422 => WrongInput(problem_text(&problem)).into(),
-        other => other.into(),
-    }
+/// What the server found wrong, as errors of the spec.
+fn spec_errors(problem: &Problem) -> SpecErrors {
+    let errors = problem.errors.iter().map(|error| SpecError {
+        value: error.value.clone(),
+        suggestion: error.suggestion.clone(),
+        ..SpecError::new(&error.field, &error.message)
+    });
+    let errors: Vec<SpecError> = errors.collect();
+    if errors.is_empty() { SpecError::new("", &problem.detail).into() } else { SpecErrors(errors) }
 }
 
 fn problem_text(problem: &Problem) -> String {
     let mut text = problem.detail.clone();
-    for error in &problem.errors {
-        text.push_str(&format!("\n  {}: {}", error.field, error.message));
+    for error in &spec_errors(problem).0 {
+        text.push_str(&format!("\n  {error}"));
     }
     text
 }

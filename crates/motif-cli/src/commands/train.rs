@@ -9,7 +9,7 @@ use std::{fs::File, io::Write as _, path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use motif_data::{Dataset, Library, Split};
 use motif_net::{Examples, ImageShape, Outcome as Trained, Task, TrialConfig, TrialResult, Values};
-use motif_sweep::{memory, plan::config_hash, trial};
+use motif_sweep::{memory, plan::config_hash};
 use motif_worker::Costs;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +26,7 @@ use session::Ended;
 /// Trains the trial and writes what was asked for. A diverged trial is a result, too; one that was left is none.
 pub(crate) fn run(global: &Global, args: &Train, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     let input = read_input(&args.trial)?;
-    let config =
-        if input.is_json() { trial::from_json(&input.json()?) } else { trial::from_toml(&input.text) }
-            .map_err(|errors| input.wrong(&errors))?;
+    let config = input.document()?.trial().map_err(|errors| input.wrong(&errors))?;
     let (hash, dataset) = dataset(global, &config)?;
     let task = task(&dataset)?;
     let memory_bytes = foresee(&input.name, &config, &task)?;

@@ -1,6 +1,12 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod derive;
+#[cfg(test)]
+mod document;
+#[cfg(test)]
+mod exclude;
+#[cfg(test)]
 mod ids;
 #[cfg(test)]
 mod lifecycle;
@@ -9,6 +15,10 @@ mod presets;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod spec;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod zip;

@@ -1,6 +1,12 @@
 //! No JSON makes reading or planning panic; what is valid plans the same each time.
 
-use motif_sweep::{spec::SweepSpec, trial};
+use std::collections::BTreeSet;
+
+use motif_sweep::{
+    plan::{Condition, Plan},
+    spec::SweepSpec,
+    trial,
+};
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +20,17 @@ fn name() -> impl Strategy<Value = String> {
         "trial",
         "axes",
         "arms",
+        "zip",
+        "exclude",
+        "sample",
+        "derive",
+        "count",
+        "method",
+        "low",
+        "high",
+        "scale",
+        "step",
+        "values",
         "queue",
         "label",
         "preset",
@@ -45,8 +62,22 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    const KNOWN: &[&str] =
-        &["demo", "sal", "bp", "w", "v_bar", "epoch", "test_accuracy", "cos_v.1", "relu", "é…"];
+    const KNOWN: &[&str] = &[
+        "demo",
+        "sal",
+        "bp",
+        "w",
+        "v_bar",
+        "epoch",
+        "test_accuracy",
+        "cos_v.1",
+        "relu",
+        "é…",
+        "log",
+        "random",
+        "rates.w * 2",
+        "1 / 0",
+    ];
     prop_oneof![4 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
@@ -89,6 +120,56 @@ fn spec() -> impl Strategy<Value = SweepSpec> {
     })
 }
 
+/// A sweep of every kind of factor.
+#[derive(Debug, Clone)]
+struct Parts {
+    ratios: Vec<f64>,
+    zipped: Vec<(u32, f64)>,
+    count: usize,
+    method: &'static str,
+}
+
+impl Parts {
+    fn plan(&self, excluding: bool) -> Plan {
+        let (epochs, weights): (Vec<u32>, Vec<f64>) = self.zipped.iter().copied().unzip();
+        let mut value = json!({
+            "name": "p",
+            "axes": { "ratio": self.ratios },
+            "zip": [{ "epochs": epochs, "rates": { "w": weights } }],
+            "sample": { "count": self.count, "method": self.method, "rates.v": { "low": 0.1, "high": 1 } },
+            "derive": { "rates.v_bar": "rates.w / 2" },
+            "arms": [{ "label": "bp", "rule": "bp" }],
+        });
+        if excluding {
+            value["exclude"] = json!([{ "epochs": epochs[0], "ratio": [self.ratios[0], 77] }]);
+        }
+        let spec = SweepSpec::from_json(value).unwrap_or_else(|errors| panic!("{errors}"));
+        let again = SweepSpec::from_json(spec.to_json()).unwrap();
+        let plan = spec.plan().unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(again.plan().unwrap(), plan);
+        plan
+    }
+
+    fn excludes(&self, condition: &Condition) -> bool {
+        let crossed = !condition.axes.is_empty();
+        crossed
+            && condition.config.epochs as u32 == self.zipped[0].0
+            && condition.config.ratio == self.ratios[0]
+    }
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let ratios = proptest::sample::subsequence(vec![0.5, 1.0, 2.0, 4.0], 1..4);
+    let zipped = proptest::sample::subsequence(vec![(1, 0.5), (2, 0.25), (3, 0.5), (4, 1.0)], 1..4);
+    let method = proptest::sample::select(vec!["sobol", "random"]);
+    (ratios, zipped, 1_usize..20, method).prop_map(|(ratios, zipped, count, method)| Parts {
+        ratios,
+        zipped,
+        count,
+        method,
+    })
+}
+
 /// The same cases each time.
 fn fixed() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() }
@@ -105,9 +186,12 @@ proptest! {
     }
 
     #[test]
-    fn no_part_makes_a_spec_panic(trial in json(), axes in json(), arms in json(), baseline in json()) {
-        for part in [json!({ "trial": trial }), json!({ "axes": axes }), json!({ "arms": [arms] }),
-                     json!({ "baseline": baseline })] {
+    fn no_part_makes_a_spec_panic(part in json(), more in json()) {
+        for part in [json!({ "trial": part }), json!({ "axes": part }), json!({ "arms": [part] }),
+                     json!({ "baseline": part }), json!({ "zip": [part, more] }), json!({ "sample": part }),
+                     json!({ "exclude": [more, part], "axes": { "epochs": [1, 2] } }), json!({ "derive": part }),
+                     json!({ "derive": { "rates.w": part, "epochs": more } }),
+                     json!({ "sample": { "count": 3, "ratio": part, "epochs": more } })] {
             let Value::Object(mut whole) = part else { unreachable!() };
             whole.insert("name".to_owned(), json!("p"));
             if let Ok(spec) = SweepSpec::from_json(Value::Object(whole)) {
@@ -149,5 +233,27 @@ proptest! {
         let text = json!({ "rates": { "v": rate } }).to_string();
         let config = trial::from_json(&serde_json::from_str(&text).unwrap()).unwrap();
         prop_assert_eq!(config.rates.v.to_bits(), rate.to_bits());
+    }
+
+    #[test]
+    fn a_sweep_is_its_product_without_what_is_excluded(parts in parts()) {
+        let whole = parts.plan(false);
+        let product = parts.ratios.len() * parts.zipped.len() * parts.count;
+        prop_assert_eq!(whole.conditions.len(), product + 1);
+        let labels: BTreeSet<&str> = whole.conditions.iter().map(|condition| &*condition.label).collect();
+        let hashes: BTreeSet<String> = whole.conditions.iter().map(Condition::config_hash).collect();
+        prop_assert_eq!((labels.len(), hashes.len()), (product + 1, product + 1));
+        for condition in &whole.conditions[..product] {
+            prop_assert_eq!(condition.config.rates.v_bar, condition.config.rates.w / 2.0);
+        }
+
+        let less = parts.plan(true);
+        let kept: Vec<&Condition> = whole.conditions.iter().filter(|condition| !parts.excludes(condition)).collect();
+        prop_assert!(kept.len() < whole.conditions.len());
+        prop_assert_eq!(less.conditions.len(), kept.len());
+        for (index, (found, kept)) in less.conditions.iter().zip(kept).enumerate() {
+            prop_assert_eq!(found.index as usize, index);
+            prop_assert_eq!((&found.label, &found.axes, &found.config), (&kept.label, &kept.axes, &kept.config));
+        }
     }
 }

@@ -8,21 +8,21 @@ use motif_sweep::{
 };
 use serde_json::json;
 
-fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     SweepSpec::from_toml(text).and_then(|spec| spec.plan()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn errors(text: &str) -> Vec<SpecError> {
+pub(crate) fn errors(text: &str) -> Vec<SpecError> {
     SweepSpec::from_toml(text).unwrap_err().0
 }
 
-fn only(text: &str) -> SpecError {
+pub(crate) fn only(text: &str) -> SpecError {
     let errors = errors(text);
     assert_eq!(errors.len(), 1, "{errors:?}");
     errors.into_iter().next().unwrap()
 }
 
-fn labels(plan: &Plan) -> Vec<&str> {
+pub(crate) fn labels(plan: &Plan) -> Vec<&str> {
     plan.conditions.iter().map(|condition| condition.label.as_str()).collect()
 }
 
