@@ -45,9 +45,19 @@ pub(crate) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     command
 }
 
-/// This cargo.
+/// What `cargo run` tells a program of its own package. Build scripts watch these variables (ring's does), so that a cargo
+/// below us would build again what a cargo beside us has built.
+const OWN_PACKAGE_VARIABLES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+
+/// This cargo, as if started by hand.
 pub(crate) fn cargo(root: &Path) -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root)
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OWN_PACKAGE_VARIABLES.iter().any(|own| name.starts_with(own))) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Runs a command to its end, or ends it when a stop is wanted.
