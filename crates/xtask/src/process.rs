@@ -80,6 +80,19 @@ pub(crate) async fn run(command: &mut Command, stop: &mut Stop) -> anyhow::Resul
     Ok(())
 }
 
+/// As [`run`], for a command whose stdout is its result.
+pub(crate) async fn output(command: &mut Command, stop: &mut Stop) -> anyhow::Result<String> {
+    let shown = shown(command);
+    let child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("{shown} does not start"))?;
+    let output = tokio::select! {
+        // Dropped when a stop is wanted, which kills the child.
+        output = child.wait_with_output() => output?,
+        () = stop.wanted() => bail!("stopped"),
+    };
+    ensure!(output.status.success(), "{shown} ended with {}", output.status);
+    String::from_utf8(output.stdout).with_context(|| format!("{shown} printed no UTF-8"))
+}
+
 /// A command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let command = command.as_std();
