@@ -1,22 +1,25 @@
 """Milliseconds per minibatch in PyTorch (CPU, eager), for the networks of motif-net's example `step_time`.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r tests/peers/requirements.txt
-    /tmp/peers/bin/python tests/peers/torch_step.py
+    python3 -m venv target/peers && target/peers/bin/pip install -r tests/peers/requirements.txt
+    target/peers/bin/python tests/peers/torch_step.py
 
 Both rules are written as a user of PyTorch would: `bp` with autograd and `torch.optim.SGD`, `sal` with matrix products
 under `no_grad`. Same widths, minibatch, activation (ReLU upstream, linear downstream), clip per tensor and decay as the
 engine's defaults. The examples lie in memory as float32 and normalized, which the engine does per minibatch.
-Medians of 9 stretches: with one thread (its processor time, as the example measures) and with PyTorch's default
-(the clock on the wall).
+Medians of stretches: with one thread (its processor time, as the example measures) and with PyTorch's default
+(the clock on the wall). `cargo xtask bench engine` runs this and the example in turns, network by network.
 """
 
+import argparse
+import itertools
+import json
+import platform
 import statistics
 import time
 
 import torch
 from torch import nn
 
-REPEATS = 9
 STRETCH_SECONDS = 0.3
 CLASSES = 10
 CLIP = 0.5
@@ -89,40 +92,75 @@ class Sal:
         value += RATES[kind] * (scale * change - DECAY * value)
 
 
-def milliseconds(rule, widths, ratio, batch):
+def shape(widths):
+    """`784-200-200-200-10`; more than three equal layers in a row are counted: `3072-200x8-10`."""
+    runs = ((width, len(list(run))) for width, run in itertools.groupby([*widths, CLASSES]))
+    return "-".join(f"{width}x{n}" if n > 3 else "-".join([str(width)] * n) for width, n in runs)
+
+
+def networks():
+    """Rule, widths, ratio and minibatch by name, as the example names them."""
+    for widths, ratio, batch in NETWORKS:
+        yield f"sal {shape(widths)} ratio {ratio:g} batch {batch}", (Sal, widths, ratio, batch)
+    # Without a downstream pathway the ratio means nothing.
+    for widths, batch in dict.fromkeys((tuple(widths), batch) for widths, _, batch in NETWORKS):
+        yield f"bp {shape(widths)} batch {batch}", (Backprop, list(widths), None, batch)
+
+
+def milliseconds(rule, widths, ratio, batch, threads, repeats):
+    """Medians per minibatch: this thread's processor time, and the clock on the wall."""
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     x = torch.randn(batch * 40, widths[0])
     y = torch.randint(CLASSES, (batch * 40,))
     network = rule(widths, ratio)
 
     def stretch(count):
-        # With one thread, its processor time: other people's work does not count.
-        clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-        start = clock()
+        busy, start = time.thread_time(), time.perf_counter()
         for step in range(count):
             rows = torch.randint(len(x), (batch,))
             network.step(x[rows], y[rows])
-        return (clock() - start) / count
+        return (time.thread_time() - busy) / count, (time.perf_counter() - start) / count
 
     stretch(3)
-    count = max(3, int(STRETCH_SECONDS / stretch(3)))
-    return 1e3 * statistics.median(stretch(count) for _ in range(REPEATS))
+    count = max(3, int(STRETCH_SECONDS / stretch(3)[1]))
+    return [1e3 * statistics.median(times) for times in zip(*(stretch(count) for _ in range(repeats)))]
 
 
 def main():
+    parser = argparse.ArgumentParser(description="Milliseconds per minibatch in PyTorch.")
+    parser.add_argument("--only", metavar="NAME", help="measure this network alone; --list prints the names")
+    parser.add_argument("--repeats", type=int, default=9, help="stretches that a median is taken over")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON per network")
+    parser.add_argument("--list", action="store_true", help="print the networks' names")
+    arguments = parser.parse_args()
+    chosen = {name: it for name, it in networks() if arguments.only in (None, name)}
+    if not chosen:
+        parser.error(f"--only {arguments.only}: no such network (there are: {', '.join(dict(networks()))})")
+    if arguments.repeats < 1:
+        parser.error(f"--repeats {arguments.repeats}: at least 1 is expected")
+    if arguments.list:
+        print("\n".join(chosen))
+        return
+
     default = torch.get_num_threads()
-    print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; default threads {default}")
-    print(f"{'':<52}{'1 thread':>10}{'default':>10}")
-    for rule in [Sal, Backprop]:
-        for widths, ratio, batch in NETWORKS:
-            if rule is Backprop and widths[0] == 784 and ratio > 1:
-                continue  # without a downstream pathway the ratio means nothing
-            figures = []
-            for threads in [1, default]:
-                torch.set_num_threads(threads)
-                figures.append(milliseconds(rule, widths, ratio, batch))
-            name = f"{rule.__name__} {'-'.join(map(str, widths))}-{CLASSES} ratio {ratio} batch {batch}"
-            print(f"{name:<52}{figures[0]:>10.3f}{figures[1]:>10.3f}", flush=True)
+    about = {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "default_threads": default,
+    }
+    if not arguments.json:
+        print("PyTorch {torch}, Python {python}, {capability}; default threads {default_threads}".format(**about))
+        print(f"{'ms per minibatch':<42}{'1 thread':>10}{'default':>10}")
+    for name, network in chosen.items():
+        one_busy, one_wall = milliseconds(*network, 1, arguments.repeats)
+        _, default_wall = milliseconds(*network, default, arguments.repeats)
+        if arguments.json:
+            figures = {"one_thread_ms": one_busy, "one_thread_wall_ms": one_wall, "default_wall_ms": default_wall}
+            print(json.dumps({"name": name, **figures, **about}), flush=True)
+        else:
+            print(f"{name:<42}{one_busy:>10.3f}{default_wall:>10.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -196,14 +196,8 @@ impl Library {
         if hash == GLYPHS_HASH {
             return Ok(self.load(hash)?.to_bytes());
         }
-        let path = self.checked_path(hash)?;
-        let Some(bytes) = read_file(&path, MAX_DATASET_BYTES)? else {
-            return Err(LibraryError::UnknownHash { hash: hash.to_owned() });
-        };
-        let found = blake3::hash(&bytes).to_hex().to_string();
-        if found != hash {
-            return Err(LibraryError::Corrupt { path, found, expected: hash.to_owned() });
-        }
+        let (path, bytes) = self.read_unchecked(hash)?;
+        check_hash(&path, &bytes, hash)?;
         Ok(bytes)
     }
 
@@ -247,9 +241,26 @@ impl Library {
             let found = dataset.content_hash();
             return if found == hash { Ok(dataset) } else { Err(LibraryError::Generator { found }) };
         }
-        let bytes = self.read_blob(hash)?;
-        Dataset::from_bytes(&bytes)
-            .map_err(|source| LibraryError::Blob { path: self.blobs.join(hash), source })
+        let (path, bytes) = self.read_unchecked(hash)?;
+        match Dataset::from_bytes(&bytes) {
+            // A dataset has hashed itself, over these very bytes: that is the check.
+            Ok(dataset) if dataset.content_hash() == hash => Ok(dataset),
+            Ok(other) => {
+                Err(LibraryError::Corrupt { path, found: other.content_hash(), expected: hash.to_owned() })
+            }
+            Err(source) => {
+                check_hash(&path, &bytes, hash)?;
+                Err(LibraryError::Blob { path, source })
+            }
+        }
+    }
+
+    fn read_unchecked(&self, hash: &str) -> Result<(PathBuf, Vec<u8>)> {
+        let path = self.checked_path(hash)?;
+        match read_file(&path, MAX_DATASET_BYTES)? {
+            Some(bytes) => Ok((path, bytes)),
+            None => Err(LibraryError::UnknownHash { hash: hash.to_owned() }),
+        }
     }
 
     fn cached(&self, hash: &str) -> Option<Arc<Dataset>> {
@@ -337,6 +348,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn io_error<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> LibraryError + 'a {
     move |source| LibraryError::Io { operation, path: path.to_owned(), source }
+}
+
+fn check_hash(path: &Path, bytes: &[u8], expected: &str) -> Result<()> {
+    let found = blake3::hash(bytes).to_hex().to_string();
+    if found == expected {
+        return Ok(());
+    }
+    Err(LibraryError::Corrupt { path: path.to_owned(), found, expected: expected.to_owned() })
 }
 
 /// The whole file, `None` when there is none.

@@ -1,57 +1,139 @@
 //! What a minibatch costs, against the time of its matrix products alone, the bound; and what the spectra cost:
-//! `cargo run --release --example step_time`.
+//! `cargo run --release --example step_time`; `-- --help` lists its options.
 //!
 //! Step and bound are measured in turns, so that whatever else the machine does falls on both; medians are printed.
 
 use std::error::Error;
 use std::time::Instant;
 
+use clap::Parser;
 use motif_net::config::{Diagnostics, NamedCadence, RuleName};
 use motif_net::linalg::product;
 use motif_net::{Examples, Observer, Phase, Task, Trainer, TrialConfig, Values, instruction_set};
 use ndarray::Array2;
+use serde_json::json;
 
 const CLASSES: usize = 10;
-const REPEATS: usize = 9;
 /// Minibatches per repeat are chosen to take about this long.
 const REPEAT_SECONDS: f64 = 0.15;
 
+/// What a minibatch costs, against the time of its matrix products alone.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Measure this network alone; --list prints the names.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Repeats that a median is taken over.
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    repeats: u16,
+    /// Leave the spectra out, which take longest.
+    #[arg(long)]
+    no_spectra: bool,
+    /// Print a line of JSON per network.
+    #[arg(long)]
+    json: bool,
+    /// Print the networks' names; nothing is measured.
+    #[arg(long)]
+    list: bool,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("instruction set {}; medians of {REPEATS}, one thread, its processor time", instruction_set());
-    println!("{:<42} {:>9} {:>9} {:>7} {:>10}", "", "step ms", "bound ms", "bound/", "spectra ms");
-    let mnist = [784, 200, 200, 200];
+    let options = Options::parse();
+    let all = networks();
+    let chosen: Vec<_> =
+        all.iter().filter(|it| options.only.as_ref().is_none_or(|name| *name == it.name())).collect();
+    if let (Some(only), true) = (&options.only, chosen.is_empty()) {
+        let names: Vec<_> = all.iter().map(Case::name).collect();
+        return Err(format!("--only {only:?}: no such network (there are: {})", names.join(", ")).into());
+    }
+    if options.list {
+        for network in chosen {
+            if options.json {
+                println!("{}", json!({ "name": network.name(), "instruction_set": instruction_set() }));
+            } else {
+                println!("{}", network.name());
+            }
+        }
+        return Ok(());
+    }
+    if !options.json {
+        let (set, repeats) = (instruction_set(), options.repeats);
+        println!("instruction set {set}; medians of {repeats}, one thread, its processor time");
+        println!("{:<42} {:>9} {:>9} {:>7} {:>10}", "", "step ms", "bound ms", "bound/", "spectra ms");
+    }
+    chosen.into_iter().try_for_each(|network| measure(network, &options))
+}
+
+/// A network that is measured.
+struct Case {
+    rule: RuleName,
+    /// Input and hidden layers.
+    widths: Vec<usize>,
+    ratio: f64,
+    batch_size: usize,
+}
+
+/// Every network, with both rules.
+fn networks() -> Vec<Case> {
+    let mnist = vec![784, 200, 200, 200];
     let deep: Vec<usize> = std::iter::once(3072).chain([200; 8]).collect();
-    let wide = [3072, 1000, 1000, 1000];
+    let wide = vec![3072, 1000, 1000, 1000];
+    let mut all = Vec::new();
     for rule in [RuleName::Sal, RuleName::Bp] {
-        for (widths, ratio, batch_size) in [
-            (&mnist[..], 1.0, 64),
-            (&mnist[..], 2.0, 64),
-            (&mnist[..], 7.5, 64),
-            (&deep[..], 2.0, 64),
-            (&wide[..], 1.0, 128),
-        ] {
+        for (widths, ratio, batch_size) in
+            [(&mnist, 1.0, 64), (&mnist, 2.0, 64), (&mnist, 7.5, 64), (&deep, 2.0, 64), (&wide, 1.0, 128)]
+        {
             // Without a downstream pathway the ratio means nothing.
             if rule == RuleName::Sal || ratio <= 1.0 || widths.len() == deep.len() {
-                measure(rule, widths, ratio, batch_size)?;
+                all.push(Case { rule, widths: widths.clone(), ratio, batch_size });
             }
         }
     }
-    Ok(())
+    all
 }
 
-fn measure(rule: RuleName, widths: &[usize], ratio: f64, batch_size: usize) -> Result<(), Box<dyn Error>> {
-    let config = TrialConfig {
-        rule,
-        ratio,
-        batch_size,
-        hidden: widths[1..].to_vec(),
-        epochs: 100_000,
-        diagnostics: Diagnostics::Named(NamedCadence::Off),
-        ..TrialConfig::default()
-    };
-    let features = widths[0];
+impl Case {
+    /// The ratio, where there is a downstream pathway.
+    fn ratio(&self) -> Option<f64> {
+        (self.rule != RuleName::Bp).then_some(self.ratio)
+    }
+
+    fn rule(&self) -> String {
+        format!("{:?}", self.rule).to_lowercase()
+    }
+
+    /// `sal 3072-200x8-10 ratio 2 batch 64`: more than three equal layers in a row are counted.
+    fn name(&self) -> String {
+        let layers: Vec<usize> = self.widths.iter().copied().chain([CLASSES]).collect();
+        let shape: Vec<String> = layers
+            .chunk_by(|a, b| a == b)
+            .map(|run| match run {
+                [width, _, _, _, ..] => format!("{width}x{}", run.len()),
+                _ => run.iter().map(ToString::to_string).collect::<Vec<_>>().join("-"),
+            })
+            .collect();
+        let ratio = self.ratio().map(|ratio| format!(" ratio {ratio}")).unwrap_or_default();
+        format!("{} {}{ratio} batch {}", self.rule(), shape.join("-"), self.batch_size)
+    }
+
+    fn config(&self) -> TrialConfig {
+        TrialConfig {
+            rule: self.rule,
+            ratio: self.ratio,
+            batch_size: self.batch_size,
+            hidden: self.widths[1..].to_vec(),
+            epochs: 100_000,
+            diagnostics: Diagnostics::Named(NamedCadence::Off),
+            ..TrialConfig::default()
+        }
+    }
+}
+
+fn measure(network: &Case, options: &Options) -> Result<(), Box<dyn Error>> {
+    let config = network.config();
+    let features = network.widths[0];
     // One minibatch per epoch would test at each step: make epochs long.
-    let examples = batch_size * 400;
+    let examples = config.batch_size * 400;
     let values: Vec<u8> = (0..examples * features).map(|i| (i * i % 251) as u8).collect();
     let labels: Vec<u16> = (0..examples).map(|i| (i * 7 % CLASSES) as u16).collect();
     let train = Examples { values: Values::U8(&values), labels: &labels, features };
@@ -65,18 +147,37 @@ fn measure(rule: RuleName, widths: &[usize], ratio: f64, batch_size: usize) -> R
         }
     };
     let mut bound = || products.run();
-    let once = seconds(1, &mut step).max(seconds(1, &mut step));
+    let once = seconds(1, &mut step).busy().max(seconds(1, &mut step).busy());
     let count = ((REPEAT_SECONDS / once) as usize).max(2);
     let (mut steps, mut bounds) = (Vec::new(), Vec::new());
-    for _ in 0..REPEATS {
+    for _ in 0..options.repeats {
         steps.push(seconds(count, &mut step));
         bounds.push(seconds(count, &mut bound));
     }
-    let (step, bound) = (median(steps) * 1e3, median(bounds) * 1e3);
-    let widths: Vec<String> = widths.iter().map(ToString::to_string).collect();
-    let name = format!("{rule:?} {}-{CLASSES} ratio {ratio} batch {batch_size}", widths.join("-"));
-    let spectra = spectra_seconds(&config, &task)? * 1e3;
-    println!("{name:<42} {step:>9.3} {bound:>9.3} {:>6.0}% {spectra:>10.1}", 100.0 * bound / step);
+    let ms = |times: &[Seconds], of: fn(&Seconds) -> f64| 1e3 * median(times.iter().map(of).collect());
+    let (step, bound) = (ms(&steps, Seconds::busy), ms(&bounds, Seconds::busy));
+    let spectra = if options.no_spectra { None } else { Some(spectra_seconds(&config, &task)? * 1e3) };
+    if options.json {
+        let document = json!({
+            "name": network.name(),
+            "rule": network.rule(),
+            "widths": network.widths.iter().copied().chain([CLASSES]).collect::<Vec<_>>(),
+            "ratio": network.ratio(),
+            "batch_size": network.batch_size,
+            "step_ms": step,
+            "bound_ms": bound,
+            "step_wall_ms": ms(&steps, |time| time.wall),
+            "spectra_ms": spectra,
+            "memory_bytes": config.memory_bytes(features, CLASSES),
+            "clock": if steps.iter().all(|time| time.processor.is_some()) { "processor" } else { "wall" },
+            "instruction_set": instruction_set(),
+        });
+        println!("{document}");
+    } else {
+        let spectra = spectra.map(|ms| format!("{ms:.1}")).unwrap_or_default();
+        let part = 100.0 * bound / step;
+        println!("{:<42} {step:>9.3} {bound:>9.3} {part:>6.0}% {spectra:>10}", network.name());
+    }
     Ok(())
 }
 
@@ -85,15 +186,30 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Seconds per call: of this thread on a processor where Linux tells, else of the clock on the wall.
-fn seconds(count: usize, call: &mut dyn FnMut()) -> f64 {
+/// Seconds per call.
+struct Seconds {
+    /// Of this thread on a processor, where Linux tells.
+    processor: Option<f64>,
+    /// Of the clock on the wall.
+    wall: f64,
+}
+
+impl Seconds {
+    /// The better measure that there is: on a processor, other people's work does not count.
+    fn busy(&self) -> f64 {
+        self.processor.unwrap_or(self.wall)
+    }
+}
+
+fn seconds(count: usize, call: &mut dyn FnMut()) -> Seconds {
     let (start, busy) = (now(), on_processor());
     (0..count).for_each(|_| call());
-    let total = match (busy, on_processor()) {
-        (Some(before), Some(after)) if after > before => (after - before) as f64 * 1e-9,
-        _ => start.elapsed().as_secs_f64(),
+    let wall = start.elapsed().as_secs_f64() / count as f64;
+    let processor = match (busy, on_processor()) {
+        (Some(before), Some(after)) if after > before => Some((after - before) as f64 * 1e-9 / count as f64),
+        _ => None,
     };
-    total / count as f64
+    Seconds { processor, wall }
 }
 
 /// Nanoseconds this thread has been on a processor: other people's work does not count.

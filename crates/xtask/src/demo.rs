@@ -10,9 +10,10 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use crate::{
+    motif::{Motif, start},
     process::{self, Stop},
     tools, web, workspace,
 };
@@ -42,17 +43,14 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at whether it does.
 const READY_LOOK: Duration = Duration::from_millis(50);
 
-/// What the user's own set-up must not change here.
-const FOREIGN_VARIABLES: [&str; 3] = ["MOTIF_SERVER", "MOTIF_TOKEN", "MOTIF_DATA"];
-
 pub(crate) async fn run(demo: &Demo, stop: &mut Stop) -> anyhow::Result<bool> {
     tools::require_node()?;
     check_loopback(&demo.listen)?;
     web::build(stop).await?;
     eprintln!("building motif (a few minutes the first time)");
-    let root = workspace::root();
-    process::run(process::cargo(&root).args(["build", "--release", "--package", "motif-cli"]), stop).await?;
-    let motif = Motif { binary: workspace::target_dir()?.join("release/motif"), root };
+    let mut build = process::cargo(&workspace::root());
+    process::run(build.args(["build", "--release", "--package", "motif-cli"]), stop).await?;
+    let motif = Motif::built()?;
 
     let temporary;
     let data = match &demo.data {
@@ -62,7 +60,9 @@ pub(crate) async fn run(demo: &Demo, stop: &mut Stop) -> anyhow::Result<bool> {
             temporary.path().to_owned()
         }
     };
-    let mut server = motif.up(demo, &data)?;
+    // A kept folder's first start prints its admin token, which must not be lost.
+    let output = if demo.data.is_some() { Stdio::from(std::io::stderr()) } else { Stdio::null() };
+    let mut server = start(motif.up(&demo.listen, demo.workers, &data).stdout(output))?;
     // Whatever happens while it serves, it is ended the same way.
     let served = serve(demo, &motif, &data, &mut server, stop).await;
     let ended = process::end(&mut server, process::END_LIMIT).await;
@@ -164,43 +164,6 @@ fn succeeded_of(counts: &Value) -> anyhow::Result<bool> {
     let of = |state: &str| counts.get(state).and_then(Value::as_u64).unwrap_or(0);
     let total: u64 = counts.values().filter_map(Value::as_u64).sum();
     Ok(total > 0 && of("succeeded") == total)
-}
-
-/// The binary.
-struct Motif {
-    binary: PathBuf,
-    root: PathBuf,
-}
-
-impl Motif {
-    fn command(&self) -> Command {
-        let mut command = process::command(&self.binary, &self.root);
-        for variable in FOREIGN_VARIABLES {
-            command.env_remove(variable);
-        }
-        command
-    }
-
-    /// Starts server and workers, in a process group of their own: Ctrl-C reaches us alone, and we end them in order.
-    fn up(&self, demo: &Demo, data: &Path) -> anyhow::Result<Child> {
-        let mut up = self.command();
-        up.args(["up", "--listen", &demo.listen, "--workers", &demo.workers.to_string(), "--data"]).arg(data);
-        // A kept folder's first start prints its admin token, which must not be lost.
-        let output = if demo.data.is_some() { Stdio::from(std::io::stderr()) } else { Stdio::null() };
-        up.stdout(output)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("{} does not start", self.binary.display()))
-    }
-
-    fn client(&self, data: &Path, json: bool, arguments: &[&str]) -> Command {
-        let mut command = self.command();
-        command.args(arguments).arg("--data").arg(data);
-        if json {
-            command.arg("--json");
-        }
-        command
-    }
 }
 
 #[cfg(test)]

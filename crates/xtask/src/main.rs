@@ -1,7 +1,9 @@
 //! Development tasks, `cargo xtask …`. It builds and runs the project from outside and links none of its crates.
 
 mod arrows;
+mod bench;
 mod demo;
+mod motif;
 mod openapi;
 mod process;
 mod steps;
@@ -29,6 +31,9 @@ enum Task {
     Test(steps::Test),
     /// Check the dependency edges between this project's crates.
     Arrows,
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Write web/openapi.json, and the dashboard's types from it.
     Openapi,
 }
@@ -57,6 +62,7 @@ async fn run(task: Task) -> anyhow::Result<bool> {
         Task::Demo(demo) => demo::run(&demo, &mut stop).await,
         Task::Test(test) => steps::run(&test, &mut stop).await,
         Task::Arrows => arrows::run(),
+        Task::Bench(bench) => bench::run(&bench, &mut stop).await,
         Task::Openapi => openapi::run(&mut stop).await,
     }
 }

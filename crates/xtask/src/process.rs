@@ -45,9 +45,19 @@ pub(crate) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     command
 }
 
-/// This cargo.
+/// What `cargo run` tells a program of its own package. Build scripts watch these variables (ring's does), so that a cargo
+/// below us would build again what a cargo beside us has built.
+const OWN_PACKAGE_VARIABLES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+
+/// This cargo, as if started by hand.
 pub(crate) fn cargo(root: &Path) -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root)
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OWN_PACKAGE_VARIABLES.iter().any(|own| name.starts_with(own))) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Runs a command to its end, or ends it when a stop is wanted.
@@ -68,6 +78,19 @@ pub(crate) async fn run(command: &mut Command, stop: &mut Stop) -> anyhow::Resul
     let status = status(command, stop).await?;
     ensure!(status.success(), "{} ended with {status}", shown(command));
     Ok(())
+}
+
+/// As [`run`], for a command whose stdout is its result.
+pub(crate) async fn output(command: &mut Command, stop: &mut Stop) -> anyhow::Result<String> {
+    let shown = shown(command);
+    let child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("{shown} does not start"))?;
+    let output = tokio::select! {
+        // Dropped when a stop is wanted, which kills the child.
+        output = child.wait_with_output() => output?,
+        () = stop.wanted() => bail!("stopped"),
+    };
+    ensure!(output.status.success(), "{shown} ended with {}", output.status);
+    String::from_utf8(output.stdout).with_context(|| format!("{shown} printed no UTF-8"))
 }
 
 /// A command as one would type it.

@@ -21,15 +21,16 @@ const CHROMIUM_APPS: [&str; 2] = [
 ];
 
 /// What a tool prints about itself; nothing when it cannot be run.
-fn says(program: &str, argument: &str) -> Option<String> {
-    let output = Command::new(program).arg(argument).stdin(Stdio::null()).output().ok()?;
+pub(crate) fn says(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }
 
 /// Fails unless Node.js and npm are there.
 pub(crate) fn require_node() -> anyhow::Result<()> {
-    let missing = missing_node(says("node", "--version").as_deref(), says("npm", "--version").as_deref());
+    let missing =
+        missing_node(says("node", &["--version"]).as_deref(), says("npm", &["--version"]).as_deref());
     if missing.is_empty() {
         return Ok(());
     }
@@ -89,7 +90,7 @@ pub(crate) async fn chromium(stop: &mut Stop) -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         bail!("CHROMIUM names {}, which is not a file", named.display());
     }
-    if Path::new("/etc/debian_version").exists() && says("id", "-u").as_deref() == Some("0") {
+    if Path::new("/etc/debian_version").exists() && says("id", &["-u"]).as_deref() == Some("0") {
         eprintln!("Chromium is missing; installing it");
         install_chromium(stop).await?;
     }

@@ -24,8 +24,12 @@ use crate::{
     output::{self, progress::Progress, tables},
 };
 
-/// Time between two looks at a running sweep.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest time between two looks at a running sweep.
+const WATCH_INTERVAL_MAX: Duration = Duration::from_millis(500);
+/// Shortest time between two looks.
+const WATCH_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// The time between two looks is this part of the time watched so far, so that a short sweep's end is not seen late.
+const WATCH_INTERVAL_PART: u32 = 20;
 /// A watch outlives a server that is away for this long.
 const WATCH_OUTAGE_MAX: Duration = Duration::from_secs(600);
 /// Sweeps searched when a sweep is named by its last digits or its name.
@@ -232,8 +236,9 @@ async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Swee
 /// Follows a sweep to its end, through outages of the server, and prints its table.
 async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new();
-    let mut away = Duration::ZERO;
+    let (mut away, mut watched) = (Duration::ZERO, Duration::ZERO);
     let sweep = loop {
+        let interval = (watched / WATCH_INTERVAL_PART).clamp(WATCH_INTERVAL_MIN, WATCH_INTERVAL_MAX);
         match client.sweep_get(id).await {
             Ok(sweep) => {
                 away = Duration::ZERO;
@@ -243,11 +248,11 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
                     break sweep;
                 }
             }
-            Err(ClientError::Unreachable { .. }) if away < WATCH_OUTAGE_MAX => away += WATCH_INTERVAL,
+            Err(ClientError::Unreachable { .. }) if away < WATCH_OUTAGE_MAX => away += interval,
             Err(error) => return Err(error.into()),
         }
         tokio::select! {
-            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            () = tokio::time::sleep(interval) => watched += interval,
             _ = tokio::signal::ctrl_c() => {
                 progress.finish();
                 bail!("stopped watching; the sweep goes on (motif sweep watch {id})");
