@@ -23,12 +23,17 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "motif-cli"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // As the tests themselves are built: another choice of features, or a package's name in the environment (which
+        // build scripts watch), would build the dependencies again.
+        cargo.args(["build", "--quiet", "--workspace", "--bin", "motif"]);
+        let own = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|it| name.starts_with(it))
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)) {
+            cargo.env_remove(name);
+        }
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
         assert!(status.success(), "the binary does not build");
         let deps = std::env::current_exe().expect("a test has a path");
         let profile = deps.ancestors().nth(2).expect("target/debug/deps/test");

@@ -57,7 +57,7 @@ pub(crate) fn scratch_bytes(specs: &[TensorSpec]) -> u64 {
 
 /// The squares of the singular values, ascending, as many as the smaller side has units. Those that rounding cannot
 /// tell from 0 are 0. Nothing when the matrix is too large or not finite.
-fn squared_singular_values(matrix: &ArrayRef2<f32>) -> Option<Vec<f64>> {
+pub(crate) fn squared_singular_values(matrix: &ArrayRef2<f32>) -> Option<Vec<f64>> {
     let matrix = if matrix.nrows() <= matrix.ncols() { matrix.view() } else { matrix.t() };
     let units = matrix.nrows();
     if units > MAX_SPECTRUM_UNITS {

@@ -8,6 +8,7 @@ mod openapi;
 mod process;
 mod steps;
 mod tools;
+mod venv;
 mod web;
 mod workspace;
 

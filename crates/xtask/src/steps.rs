@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::{
     arrows,
     process::{self, Stop},
-    tools, web, workspace,
+    tools, venv, web, workspace,
 };
 
 #[derive(Debug, Args)]
@@ -34,6 +34,8 @@ enum Step {
     Clippy,
     /// cargo test, unit to end-to-end.
     Rust,
+    /// numpy over what a run leaves.
+    Python,
     /// The dashboard in Chromium, over a real sweep.
     Browser,
     /// cargo deny: licenses, bans, sources.
@@ -47,8 +49,9 @@ enum Ending {
     Failed(anyhow::Error),
 }
 
-/// Filter of the browser test, which runs in a step of its own.
+/// Filters of the tests that run in steps of their own.
 const BROWSER_TEST: &str = "in_a_real_browser";
+const PYTHON_TEST: &str = "is_read_with_numpy";
 
 pub(crate) async fn run(test: &Test, stop: &mut Stop) -> anyhow::Result<bool> {
     let wanted = |step: &Step| test.only.is_empty() || test.only.contains(step);
@@ -128,7 +131,11 @@ impl Step {
                 let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
                 cargo(&arguments, stop).await?;
             }
-            Self::Rust => cargo(&["test", "--workspace", "--", "--skip", BROWSER_TEST], stop).await?,
+            Self::Rust => {
+                let arguments = ["test", "--workspace", "--", "--skip", BROWSER_TEST, "--skip", PYTHON_TEST];
+                cargo(&arguments, stop).await?;
+            }
+            Self::Python => python(stop).await?,
             Self::Browser => browser(stop).await?,
             Self::Deny => {
                 if !tools::has_cargo_subcommand("deny") {
@@ -141,11 +148,19 @@ impl Step {
     }
 }
 
+async fn python(stop: &mut Stop) -> anyhow::Result<()> {
+    tools::require_python(stop).await?;
+    let requirements = workspace::root().join("tests/python/requirements.txt");
+    let python = venv::python("python", &requirements, "numpy, once", stop).await?;
+    let mut test = cargo_command(&["test", "--workspace", "--test", "numpy"]);
+    process::run(test.env("MOTIF_PYTHON", python), stop).await.context("the test with numpy")
+}
+
 async fn browser(stop: &mut Stop) -> anyhow::Result<()> {
     let chromium = tools::chromium(stop).await?;
     web::build(stop).await?;
     web::install(stop).await?;
-    let mut test = cargo_command(&["test", "--package", "motif-tests", "--test", "browser"]);
+    let mut test = cargo_command(&["test", "--workspace", "--test", "browser"]);
     process::run(test.env("CHROMIUM", chromium), stop).await.context("the browser test")
 }
 

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use crate::process::{self, Stop};
 
@@ -90,9 +90,9 @@ pub(crate) async fn chromium(stop: &mut Stop) -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         bail!("CHROMIUM names {}, which is not a file", named.display());
     }
-    if Path::new("/etc/debian_version").exists() && says("id", &["-u"]).as_deref() == Some("0") {
+    if may_install() {
         eprintln!("Chromium is missing; installing it");
-        install_chromium(stop).await?;
+        install(&["chromium", "fonts-dejavu-core"], stop).await?;
     }
     if let Some(found) = find_chromium() {
         return Ok(found);
@@ -104,14 +104,34 @@ pub(crate) async fn chromium(stop: &mut Stop) -> anyhow::Result<PathBuf> {
     )
 }
 
-async fn install_chromium(stop: &mut Stop) -> anyhow::Result<()> {
+/// Python 3 with venv, installed first where we may, as [`chromium`].
+pub(crate) async fn require_python(stop: &mut Stop) -> anyhow::Result<()> {
+    let found = || says("python3", &["-c", "import venv, ensurepip"]).is_some();
+    if !found() && may_install() {
+        eprintln!("Python is missing; installing it");
+        install(&["python3", "python3-venv"], stop).await?;
+    }
+    ensure!(
+        found(),
+        "Python 3 with venv is missing, with which a test reads what Motif writes. Install it (Debian, Ubuntu: `sudo \
+         apt-get install python3-venv`; Fedora: `sudo dnf install python3`; macOS: `brew install python`)"
+    );
+    Ok(())
+}
+
+/// Whether we are root on Debian or its kin.
+fn may_install() -> bool {
+    Path::new("/etc/debian_version").exists() && says("id", &["-u"]).as_deref() == Some("0")
+}
+
+async fn install(packages: &[&str], stop: &mut Stop) -> anyhow::Result<()> {
     let here = Path::new("/");
     let apt_get = |arguments: &[&str]| {
         let mut apt_get = process::command("apt-get", here);
         apt_get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         apt_get
     };
-    let install = ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"];
+    let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
     if process::status(&mut apt_get(&install), stop).await?.success() {
         return Ok(());
     }

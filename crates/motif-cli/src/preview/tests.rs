@@ -75,7 +75,7 @@ fn steps_are_counted_and_kinds_measured() {
     // 20 steps, 3 points with diagnostics, 3 tests of which each took no longer than no test.
     assert!((time.trial_s.least - 0.023).abs() < 1e-9, "{time:?}");
     assert!((time.elapsed_s - time.training_s / 4.0).abs() < 1e-9, "{time:?}");
-    let size = super::size(place.dataset("small").unwrap());
+    let size = size(place.dataset("small").unwrap());
     let most = plan.conditions.iter().map(|condition| condition.config.memory_bytes(&size)).max();
     assert_eq!(preview.memory_bytes, most);
     let text = preview.text();

@@ -1,7 +1,7 @@
 //! PyTorch: a virtual environment for tests/peers, given or made.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::{
     process::{self, Stop},
     tools::says,
-    workspace,
+    venv, workspace,
 };
 
 /// What Python prints about itself.
@@ -58,39 +58,19 @@ impl Peers {
 
     /// The one under target, made when it is not there; none without Python.
     pub(crate) async fn made(stop: &mut Stop) -> anyhow::Result<Option<Self>> {
-        let requirements = folder().join("requirements.txt");
-        let wanted = fs::read_to_string(&requirements)
-            .with_context(|| format!("cannot read {}", requirements.display()))?;
-        let venv = workspace::target_dir()?.join("peers");
-        // Written last, so that what broke off is made again.
-        let stamp = venv.join("xtask-stamp");
-        if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-            return Self::at(&venv, stop).await.map(Some);
-        }
         let Some(version) = says("python3", &["--version"]) else {
             eprintln!(
                 "python3 is not installed, so PyTorch is left out (--peers VENV names an environment that has it)"
             );
             return Ok(None);
         };
-        eprintln!(
-            "{version}: making {} with PyTorch in it, once: some minutes, 5.6 GB (--no-peers leaves it out, --peers VENV \
-             takes another)",
-            venv.display()
-        );
-        let root = workspace::root();
-        let mut make = process::command("python3", &root);
-        process::run(make.args(["-m", "venv", "--clear"]).arg(&venv), stop).await.with_context(|| {
-            "no virtual environment (Debian and Ubuntu pack it alone: `apt-get install python3-venv`; --no-peers leaves \
-             PyTorch out)"
-        })?;
-        let mut install = process::command(venv.join("bin/pip"), &root);
-        install.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
-        process::run(&mut install, stop)
+        let notice = format!("{version} with PyTorch, once: some minutes, 5.6 GB");
+        let requirements = folder().join("requirements.txt");
+        let python = venv::python("peers", &requirements, &notice, stop)
             .await
-            .context("PyTorch was not installed (--no-peers leaves it out)")?;
-        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
-        Self::at(&venv, stop).await.map(Some)
+            .context("PyTorch was not installed (--no-peers leaves it out, --peers VENV takes another)")?;
+        let venv = python.ancestors().nth(2).context("a Python in a virtual environment")?;
+        Self::at(venv, stop).await.map(Some)
     }
 
     /// One of the scripts in tests/peers.

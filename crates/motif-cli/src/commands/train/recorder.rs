@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use motif_net::{
     NamedTensor, Observer, Outcome, Phase, Point, Trainer,
-    npz::{TraceWriter, write_snapshot},
+    npz::{NpzError, TraceWriter, write_matrices, write_snapshot},
 };
 use motif_sweep::clock::Clock;
 use motif_worker::Costs;
@@ -32,6 +32,8 @@ pub(super) struct Recorder<'a> {
     /// The metric that shows how far the training has come.
     accuracy: &'static str,
     total: u64,
+    /// Whether spectra are asked for.
+    spectra: bool,
     error: Option<anyhow::Error>,
     clock: &'a dyn Clock,
     costs: Costs,
@@ -72,7 +74,8 @@ impl<'a> Recorder<'a> {
         });
         let costs = standing.map(|standing| standing.costs).unwrap_or_default();
         let [accuracy, ..] = trainer.config().final_metrics();
-        Ok(Self { out, trace_steps, bar, accuracy, total, error: None, clock, costs, stop })
+        let spectra = !trainer.config().spectra.is_off();
+        Ok(Self { out, trace_steps, bar, accuracy, total, spectra, error: None, clock, costs, stop })
     }
 
     /// The first thing that went wrong.
@@ -120,6 +123,14 @@ impl<'a> Recorder<'a> {
             self.keep(written);
         }
     }
+
+    /// The matrices of Fig. 3, before training and after it.
+    fn write_matrices(&mut self, step: u64, tensors: &[NamedTensor<'_>]) {
+        if let Some(out) = &self.out {
+            let written = out.write_matrices(step, tensors, self.spectra);
+            self.keep(written);
+        }
+    }
 }
 
 impl Observer for Recorder<'_> {
@@ -150,6 +161,9 @@ impl Observer for Recorder<'_> {
 
     fn snapshot(&mut self, step: u64, tensors: &[NamedTensor<'_>]) {
         self.write_snapshot(step, tensors);
+        if step == 0 || step == self.total {
+            self.write_matrices(step, tensors);
+        }
     }
 
     fn begin(&mut self, _: u64, _: Phase) {
@@ -182,6 +196,7 @@ impl Observer for Recorder<'_> {
         // A run that ends early has a final snapshot all the same.
         if outcome != Outcome::Succeeded {
             self.write_snapshot(step, tensors);
+            self.write_matrices(step, tensors);
         }
     }
 }
@@ -295,9 +310,22 @@ impl Output {
     }
 
     fn write_snapshot(&self, step: u64, tensors: &[NamedTensor<'_>]) -> anyhow::Result<()> {
-        let path = self.dir.join(format!("snapshots/step-{step:06}.npz"));
+        self.write_archive("step", step, |file| write_snapshot(file, tensors))
+    }
+
+    fn write_matrices(&self, step: u64, tensors: &[NamedTensor<'_>], spectra: bool) -> anyhow::Result<()> {
+        self.write_archive("matrices", step, |file| write_matrices(file, tensors, spectra))
+    }
+
+    fn write_archive(
+        &self,
+        what: &str,
+        step: u64,
+        write: impl FnOnce(BufWriter<File>) -> Result<BufWriter<File>, NpzError>,
+    ) -> anyhow::Result<()> {
+        let path = self.dir.join(format!("snapshots/{what}-{step:06}.npz"));
         let name = || format!("cannot write {}", path.display());
         let file = BufWriter::new(File::create(&path).with_context(name)?);
-        write_snapshot(file, tensors).with_context(name)?.flush().with_context(name)
+        write(file).with_context(name)?.flush().with_context(name)
     }
 }
