@@ -1,7 +1,7 @@
 //! Starts, watches and kills `motif` processes.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::OnceLock,
@@ -97,6 +97,25 @@ impl Process {
         wait_for(&format!("{} to end", self.name), limit, || Ok(self.child.try_wait()?))
     }
 
+    /// How the process ended, if it has.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Waits for the process to end, and reads what it printed: little enough to fit into the pipe.
+    ///
+    /// # Errors
+    /// When it does not end within the limit.
+    pub fn output(&mut self, limit: Duration) -> anyhow::Result<(ExitStatus, String)> {
+        let status = self.wait(limit)?;
+        let mut said = String::new();
+        self.child.stdout.take().context("stdout is piped")?.read_to_string(&mut said)?;
+        Ok((status, said))
+    }
+
     /// SIGKILL, and reap the zombie.
     ///
     /// # Errors
@@ -136,13 +155,25 @@ impl Server {
         Self::start_at(data, "127.0.0.1:0", None)
     }
 
+    /// Starts a server on a new data directory, at a free port, with further arguments.
+    ///
+    /// # Errors
+    /// When it does not say within 30 s where it listens.
+    pub fn start_with(data: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        Self::spawn(data, &[&["--listen", "127.0.0.1:0"], args].concat(), None)
+    }
+
     /// Starts a server on a data directory whose admin token is known, at the given address.
     ///
     /// # Errors
     /// When it does not say within 30 s where it listens.
     pub fn start_at(data: &Path, listen: &str, token: Option<String>) -> anyhow::Result<Self> {
+        Self::spawn(data, &["--listen", listen], token)
+    }
+
+    fn spawn(data: &Path, args: &[&str], token: Option<String>) -> anyhow::Result<Self> {
         let mut command = Command::new(binary());
-        command.args(["serve", "--json", "--listen", listen, "--data"]).arg(data);
+        command.args(["serve", "--json"]).args(args).arg("--data").arg(data);
         clean_env(&mut command).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = Process::spawn("motif serve", &mut command)?;
         let hello = process.hello()?;
@@ -266,6 +297,16 @@ pub fn motif(data: &Path, args: &[&str]) -> anyhow::Result<Output> {
     let mut command = Command::new(binary());
     clean_env(command.args(args)).env("MOTIF_DATA", data);
     Ok(command.output()?)
+}
+
+/// Starts `motif train` with these arguments, a data directory and nothing from the environment.
+///
+/// # Errors
+/// When it does not start.
+pub fn train(data: &Path, args: &[&str]) -> anyhow::Result<Process> {
+    let mut command = Command::new(binary());
+    clean_env(command.args(args)).env("MOTIF_DATA", data).stdout(Stdio::piped()).stderr(Stdio::null());
+    Process::spawn("motif train", &mut command)
 }
 
 fn read_json(args: &[&str], output: &Output) -> anyhow::Result<Value> {

@@ -141,6 +141,8 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ("rule = \"bpp\"", "bp"),
         ("dataset = \"mnsit\"", "glyphs"),
         ("hidden = [", "line 1"),
+        ("train_limit = 1000000", "the number of train examples"),
+        ("hidden = [16384, 16384, 16384]\nratio = 100", "widths of at most"),
     ];
     for (text, expected) in cases {
         let out = motif(dir.path(), &["train", &write(dir.path(), "trial.toml", text)?])?;
@@ -171,6 +173,37 @@ fn a_killed_motif_up_comes_back_with_the_tokens_it_had_and_its_workers_end_with_
 }
 
 #[test]
+fn a_search_on_held_out_examples_shows_no_test_metric() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let trial = "hidden = [8]\nepochs = 1\ntrain_limit = 100\nvalidation = 200\naugment = { shift = 2, flip = true }\n";
+    let path = write(dir.path(), "trial.toml", trial)?;
+    let shown = motif(dir.path(), &["train", &path])?;
+    let (text, progress) = (String::from_utf8(shown.stdout)?, String::from_utf8(shown.stderr)?);
+    ensure!(text.contains("validation_accuracy = ") && !text.contains("test_"), "{text}");
+    ensure!(progress.contains(": validation accuracy ") && !progress.contains("test"), "{progress}");
+    let alone = motif_json(dir.path(), &["train", &path])?;
+
+    let server = Server::start(&dir.path().join("server"))?;
+    let sweep = |metric| format!("name = \"s\"\n{metric}[trial]\n{trial}");
+    let path = write(dir.path(), "default.toml", &sweep(""))?;
+    let refused = server.motif(&["submit", &path])?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(
+        refused.status.code() == Some(2) && said.contains("did you mean `validation_accuracy`?"),
+        "{said}"
+    );
+    let path = write(dir.path(), "sweep.toml", &sweep("metric = \"validation_accuracy\"\n"))?;
+    let _worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    let table = server.motif(&["submit", &path, "--wait"])?;
+    let table = String::from_utf8(table.stdout)?;
+    ensure!(table.contains("validation_accuracy\n") && table.contains(" %"), "{table}");
+    let trials = server.trials("latest")?;
+    ensure!(trials.len() == 1 && trials[0]["result_hash"] == alone["result_hash"], "{trials:?}");
+    ensure!(trials[0]["metrics"]["test_accuracy"].is_null(), "{trials:?}");
+    Ok(())
+}
+
+#[test]
 fn two_runs_never_mix_in_one_folder() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let trial =
@@ -183,5 +216,25 @@ fn two_runs_never_mix_in_one_folder() -> anyhow::Result<()> {
     motif_json(dir.path(), &["train", &trial, "--out", out, "--overwrite"])?;
     ensure!(!Path::new(out).join("trace.npz").exists(), "the earlier run's trace is still there");
     ensure!(Path::new(out).join("snapshots/step-000002.npz").exists(), "no final snapshot");
+    Ok(())
+}
+
+#[test]
+fn a_server_refuses_trials_beyond_the_memory_it_was_told() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for wrong in ["0B", "lots", "65GiB"] {
+        let out = motif(dir.path(), &["serve", "--max-trial-memory", wrong])?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(2) && said.contains("up to 64.0 GiB"), "{wrong}: {said}");
+    }
+    let server = Server::start_with(&dir.path().join("server"), &["--max-trial-memory", "20MiB"])?;
+    submit(&server, dir.path(), &sweep_of(3, 1))?;
+    let wide = sweep_of(3, 1).replace("hidden = [48, 48]", "hidden = [900, 48]");
+    let out = server.motif(&["submit", &write(dir.path(), "wide.toml", &wide)?])?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(!out.status.success(), "a sweep that cannot fit was taken");
+    for part in ["trial.hidden", "at most 20.0 MiB (20971520 bytes)", "widths of at most"] {
+        ensure!(said.contains(part), "no {part:?} in {said}");
+    }
     Ok(())
 }

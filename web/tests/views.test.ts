@@ -59,6 +59,12 @@ describe('config', () => {
     expect(sweptKeys([config])).toEqual(new Set());
   });
 
+  it('shows with the data what is held out of it and how it is varied', () => {
+    const groups = configGroups({ dataset: 'glyphs', validation: 500, augment: { shift: 2, flip: true } }, new Set());
+    expect(groups.map((group) => group.name)).toEqual(['Data']);
+    expect(groups[0]?.rows.map((row) => row.key)).toEqual(['dataset', 'validation', 'augment.shift', 'augment.flip']);
+  });
+
   it('loses no key to the groups', () => {
     const groups = configGroups(config, new Set(['rule']));
     expect(groups.map((group) => group.name)).toEqual(['Learning', 'Other']);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use motif_sweep::memory::{MAX_TRIAL_BYTES, human};
 
 /// Experiment sweeps for biologically plausible learning: nothing lost, honest statistics, bit-identical re-runs.
 #[derive(Debug, Parser)]
@@ -65,6 +67,13 @@ pub(crate) enum Command {
     Doctor(Doctor),
 }
 
+/// A size of memory within the engine's bound.
+fn trial_memory(text: &str) -> Result<ByteSize, String> {
+    let expected = || format!("expected a size up to {}, such as 8GiB or 500MB", human(MAX_TRIAL_BYTES));
+    let size: ByteSize = text.parse().map_err(|_| expected())?;
+    if (1..=MAX_TRIAL_BYTES).contains(&size.as_u64()) { Ok(size) } else { Err(expected()) }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Address to listen on; port 0 takes a free one.
@@ -73,6 +82,9 @@ pub(crate) struct Up {
     /// Worker processes of one slot each [default: one per core].
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u16>,
+    /// Refuse sweeps with trials that would need more memory, such as 8GiB [default: the machine's memory].
+    #[arg(long, value_name = "SIZE", value_parser = trial_memory)]
+    pub(crate) max_trial_memory: Option<ByteSize>,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +95,9 @@ pub(crate) struct Serve {
     /// Write a token with the scope `worker` to this file, unless it is there.
     #[arg(long, value_name = "FILE")]
     pub(crate) worker_token_file: Option<PathBuf>,
+    /// Refuse sweeps with trials that would need more memory, such as 8GiB [default: 64GiB].
+    #[arg(long, value_name = "SIZE", value_parser = trial_memory)]
+    pub(crate) max_trial_memory: Option<ByteSize>,
 }
 
 #[derive(Debug, Args)]
@@ -115,9 +130,20 @@ pub(crate) struct Train {
     /// Replace an earlier run in that folder.
     #[arg(long, requires = "out")]
     pub(crate) overwrite: bool,
+    /// Threads that may take parts of large products, which changes no bit; as many as there are cores by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// Also record the first K minibatches and a snapshot after each.
     #[arg(long, default_value_t = 0, value_name = "K", requires = "out")]
     pub(crate) trace_steps: u64,
+    /// Also write a checkpoint each STEPS minibatches, so that a run that is killed loses no more than them. SIGINT and
+    /// SIGTERM write one by themselves.
+    #[arg(long, value_name = "STEPS", requires = "out", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Go on from the checkpoint in that folder, to the same bits as if the run had not been left. A trace cannot be
+    /// gone on with: no checkpoint is written before it is complete.
+    #[arg(long, requires = "out", conflicts_with_all = ["overwrite", "trace_steps"])]
+    pub(crate) resume: bool,
 }
 
 #[derive(Debug, Args)]

@@ -62,10 +62,12 @@ fn init_logging(command: &Command) {
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let global = cli.global;
-    if let Command::Train(args) = &cli.command {
-        return train::run(&global, args);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Command::Train(args) = &cli.command {
+        // It trains on this thread; the runtime only listens for signals.
+        let _entered = runtime.enter();
+        return train::run(&global, args, &signals::shutdown()?);
+    }
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => up::run(&global, &args).await,

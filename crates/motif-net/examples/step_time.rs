@@ -9,13 +9,13 @@ use std::time::Instant;
 use clap::Parser;
 use motif_net::config::{Diagnostics, NamedCadence, RuleName};
 use motif_net::linalg::product;
-use motif_net::{Examples, Observer, Task, Trainer, TrialConfig, Values, instruction_set};
+use motif_net::{Examples, Observer, Phase, Task, Trainer, TrialConfig, Values, instruction_set};
 use ndarray::Array2;
 use serde_json::json;
 
 const CLASSES: usize = 10;
 /// Minibatches per repeat are chosen to take about this long.
-const REPEAT_SECONDS: f64 = 0.3;
+const REPEAT_SECONDS: f64 = 0.15;
 
 /// What a minibatch costs, against the time of its matrix products alone.
 #[derive(Debug, Parser)]
@@ -230,10 +230,12 @@ fn spectra_seconds(config: &TrialConfig, task: &Task<'_>) -> Result<f64, Box<dyn
         seconds: f64,
     }
     impl Observer for Timer {
-        fn spectra(&mut self, _: u64, begin: bool) {
-            if begin {
-                self.begun = now();
-            } else {
+        fn begin(&mut self, _: u64, _: Phase) {
+            self.begun = now();
+        }
+
+        fn end(&mut self, _: u64, phase: Phase) {
+            if phase == Phase::Spectra {
                 self.seconds = self.begun.elapsed().as_secs_f64();
             }
         }
@@ -272,27 +274,27 @@ impl Products {
         }
         for l in 1..depth {
             if config.rule == RuleName::Bp {
-                products.push((batch, up[l + 1]), (up[l + 1], up[l]), (false, false));
+                products.push((batch, up[l + 1]), (up[l], up[l + 1]), (false, true));
                 continue;
             }
             for (target, source) in [(down[l], up[l]), (down[l], down[l + 1])] {
                 products.through(batch, target, source);
                 products.change(batch, target, source);
             }
-            // `ΔV̄ = ΔVᵀ` is one product.
-            products.through(batch, up[l], down[l]);
+            // `ΔV̄ = ΔVᵀ` is one product, for which `V̄` lies in memory as `V` does.
+            products.push((batch, down[l]), (up[l], down[l]), (false, true));
         }
         products
     }
 
     /// `X input` for a batch.
     fn through(&mut self, batch: usize, target: usize, source: usize) {
-        self.push((batch, source), (target, source), (false, true));
+        self.push((batch, source), (source, target), (false, false));
     }
 
-    /// `⟨target sourceᵀ⟩`.
+    /// `⟨source targetᵀ⟩`.
     fn change(&mut self, batch: usize, target: usize, source: usize) {
-        self.push((batch, target), (batch, source), (true, false));
+        self.push((batch, source), (batch, target), (true, false));
     }
 
     fn push(&mut self, a: (usize, usize), b: (usize, usize), transposed: (bool, bool)) {

@@ -4,18 +4,29 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::augment::Augment;
+
 /// The config of one trial. A trial is a pure function of (config, seed, dataset content).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrialConfig {
     /// Name of the dataset, resolved to a content hash when the trial is submitted.
     pub dataset: String,
-    /// Train on the first `n` examples after a shuffle seeded by the trial; all of them when absent.
+    /// Train on the first `n` examples after a shuffle seeded by the trial, of those that `validation` leaves; all of
+    /// them when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
-    /// Test on the first `n` examples after a shuffle seeded by the trial; all of them when absent.
+    /// Test on the first `n` examples after a shuffle seeded by the trial; all of them when absent. Not read with
+    /// `validation`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
+    /// Hold `n` training examples out, the same for every seed and config, and measure on them: `validation_accuracy`
+    /// and `validation_loss` are logged, and the test examples are not looked at. Off when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
+    /// How training images are moved and mirrored; off by default.
+    #[serde(skip_serializing_if = "Augment::is_off")]
+    pub augment: Augment,
     /// Upstream hidden widths `n_1 … n_{L-1}`.
     pub hidden: Vec<usize>,
     /// The learning rule.
@@ -72,6 +83,8 @@ impl Default for TrialConfig {
             dataset: "glyphs".to_owned(),
             train_limit: None,
             test_limit: None,
+            validation: None,
+            augment: Augment::default(),
             hidden: vec![200, 200, 200],
             rule: RuleName::Sal,
             feedback: Feedback::Motif,
@@ -93,6 +106,18 @@ impl Default for TrialConfig {
             divergence_bound: 1e5,
             diagnostics: Diagnostics::Named(NamedCadence::Epoch),
             spectra: Diagnostics::Named(NamedCadence::Off),
+        }
+    }
+}
+
+impl TrialConfig {
+    /// Accuracy and loss of the examples that are measured on, then those of the training examples: what each trial
+    /// of this config has logged when it succeeds.
+    #[must_use]
+    pub const fn final_metrics(&self) -> [&'static str; 4] {
+        match self.validation {
+            Some(_) => ["validation_accuracy", "validation_loss", "train_accuracy", "train_loss"],
+            None => ["test_accuracy", "test_loss", "train_accuracy", "train_loss"],
         }
     }
 }

@@ -79,7 +79,7 @@ impl Probe {
         log_norms(network, point);
         signals.set_rows(self.rows.len());
         let x = signals.view_mut(Signal::H.at(0));
-        normalization.gather(examples, &self.rows, x, &mut self.labels);
+        normalization.gather(examples, &self.rows, None, x, &mut self.labels);
         network.forward(signals, &self.labels);
         network.drive(signals);
         for layer in 1..network.shape.depth() {

@@ -62,6 +62,17 @@ impl Examples<'_> {
     }
 }
 
+/// How an example's values are an image: channel planes one after the other, each row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Planes.
+    pub channels: usize,
+    /// Rows of a plane.
+    pub height: usize,
+    /// Columns of a plane.
+    pub width: usize,
+}
+
 /// A classification task: what a trial needs of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
@@ -71,6 +82,23 @@ pub struct Task<'a> {
     pub test: Examples<'a>,
     /// Number of classes, the output's width `n_L`.
     pub classes: usize,
+    /// What the examples are images of, if they are.
+    pub image: Option<ImageShape>,
+}
+
+/// What a config can ask too much of, and what a trial's memory depends on beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSize {
+    /// Examples to learn from.
+    pub train_examples: usize,
+    /// Examples to measure on.
+    pub test_examples: usize,
+    /// Values per example.
+    pub features: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// What the examples are images of, if they are.
+    pub image: Option<ImageShape>,
 }
 
 /// Why examples do not make a task.
@@ -112,6 +140,17 @@ pub enum TaskError {
         /// In the test split.
         test: usize,
     },
+    /// An image of the shape given has another number of values than an example.
+    #[error(
+        "an image of {} × {} × {} values (channels, height, width), expected a shape of the examples' {features} values",
+        .image.channels, .image.height, .image.width
+    )]
+    ImageSize {
+        /// The shape.
+        image: ImageShape,
+        /// Values per example.
+        features: usize,
+    },
     /// There are fewer than two classes, or more than [`MAX_CLASSES`].
     #[error("the task has {classes} classes, expected 2 to {MAX_CLASSES}")]
     ClassCount {
@@ -143,7 +182,7 @@ pub enum TaskError {
 }
 
 impl<'a> Task<'a> {
-    /// Checks that the examples make a task of `classes` classes.
+    /// Checks that the examples make a task of `classes` classes. They are not taken for images.
     ///
     /// # Errors
     /// A [`TaskError`] that names the split and what would be right.
@@ -156,7 +195,38 @@ impl<'a> Task<'a> {
         if train.features != test.features {
             return Err(TaskError::FeatureMismatch { train: train.features, test: test.features });
         }
-        Ok(Self { train, test, classes })
+        Ok(Self { train, test, classes, image: None })
+    }
+
+    /// The task with its examples taken for images.
+    ///
+    /// # Errors
+    /// [`TaskError::ImageSize`] when the shape is not of the examples' number of values.
+    pub fn with_image(self, image: ImageShape) -> Result<Self, TaskError> {
+        let features = self.train.features;
+        let plane = image.height.checked_mul(image.width);
+        match plane.and_then(|plane| plane.checked_mul(image.channels)) {
+            Some(values) if values == features => Ok(Self { image: Some(image), ..self }),
+            _ => Err(TaskError::ImageSize { image, features }),
+        }
+    }
+
+    /// Checks a task that may have been put together by hand.
+    pub(crate) fn check(&self) -> Result<(), TaskError> {
+        let task = Self::new(self.train, self.test, self.classes)?;
+        self.image.map_or(Ok(task), |image| task.with_image(image)).map(|_| ())
+    }
+
+    /// Its dimensions.
+    #[must_use]
+    pub const fn size(&self) -> TaskSize {
+        TaskSize {
+            train_examples: self.train.len(),
+            test_examples: self.test.len(),
+            features: self.train.features,
+            classes: self.classes,
+            image: self.image,
+        }
     }
 }
 

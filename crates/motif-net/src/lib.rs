@@ -7,6 +7,7 @@
 //! Where to look: a learning rule and its equations stand in one file under `rules/`; [`trainer`] is the loop;
 //! [`validate`] holds every limit of a config.
 
+pub mod augment;
 mod checkpoint;
 pub mod config;
 mod diagnose;
@@ -23,17 +24,21 @@ pub mod result;
 mod rules;
 mod shape;
 mod signals;
+mod spare;
 pub mod spectra;
+mod split;
 mod tensors;
 pub mod trainer;
 mod update;
 pub mod validate;
+mod vectors;
 
 pub use checkpoint::{CHECKPOINT_VERSION, CheckpointError};
 pub use config::TrialConfig;
-pub use examples::{Examples, Task, TaskError, Values};
-pub use observe::{NamedTensor, Observer, Point};
+pub use examples::{Examples, ImageShape, Task, TaskError, TaskSize, Values};
+pub use observe::{NamedTensor, Observer, Phase, Point};
 pub use platform::instruction_set;
 pub use result::{Outcome, TrialResult};
+pub use spare::{Spare, SpareThreads};
 pub use trainer::{ResumeError, TrainError, Trainer, total_steps, train};
 pub use validate::Violation;

@@ -5,6 +5,7 @@
 use ndarray::{ArrayRef2, ArrayViewMut2};
 
 use crate::config::{Activation, DownstreamActivation};
+use crate::vectors::vectorized;
 
 /// Slope of `leaky_relu` below zero.
 pub(crate) const LEAK: f32 = 0.01;
@@ -97,34 +98,36 @@ pub(crate) fn activate_downstream(activation: DownstreamActivation, a_bar: &[f32
     }
 }
 
-/// `h̄ = [u > 0] ⊙ ā` and `u ← [u > 0] ⊙ u`.
-pub(crate) fn gate_downstream(a_bar: &[f32], u: &mut [f32], h_bar: &mut [f32]) {
-    for ((h_bar, &a_bar), u) in h_bar.iter_mut().zip(a_bar).zip(u) {
-        *h_bar = a_bar * open(*u);
-        *u = relu(*u);
+vectorized! {
+    /// `h̄ = [u > 0] ⊙ ā` and `u ← [u > 0] ⊙ u`.
+    pub(crate) fn gate_downstream<'a>(a_bar: &'a [f32], u: &'a mut [f32], h_bar: &'a mut [f32]) {
+        for ((h_bar, &a_bar), u) in h_bar.iter_mut().zip(a_bar).zip(u) {
+            *h_bar = a_bar * open(*u);
+            *u = relu(*u);
+        }
     }
-}
 
-fn map(from: &[f32], to: &mut [f32], f: impl Fn(f32) -> f32) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = f(from);
+    fn map<'a, F: Fn(f32) -> f32>(from: &'a [f32], to: &'a mut [f32], f: F) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = f(from);
+        }
     }
-}
 
-fn update(to: &mut [f32], by: &[f32], f: impl Fn(f32, f32) -> f32) {
-    for (to, &by) in to.iter_mut().zip(by) {
-        *to = f(*to, by);
+    fn update<'a, F: Fn(f32, f32) -> f32>(to: &'a mut [f32], by: &'a [f32], f: F) {
+        for (to, &by) in to.iter_mut().zip(by) {
+            *to = f(*to, by);
+        }
     }
 }
 
 /// `max(x, 0)`; unlike `f32::max`, NaN stays NaN.
-#[inline]
+#[inline(always)]
 fn relu(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
 
 /// `[x > 0]`, NaN for NaN.
-#[inline]
+#[inline(always)]
 fn open(x: f32) -> f32 {
     if x > 0.0 {
         1.0
@@ -138,7 +141,7 @@ fn open(x: f32) -> f32 {
 /// Hyperbolic tangent as `m / (m + 2)` with `m = exp(2x) − 1`, within 4 units in the last place.
 ///
 /// `2x = k ln 2 + r`, `m = 2ᵏ (eʳ − 1) + (2ᵏ − 1)`, and the series of `eʳ − 1` ends at `r⁷` since `|r| ≤ ln 2 / 2`.
-#[inline]
+#[inline(always)]
 fn tanh(x: f32) -> f32 {
     /// Beyond it the result rounds to ±1.
     const FLAT: f32 = 9.1;

@@ -2,12 +2,15 @@
 //!
 //! The equations of a learning rule are not here: a rule composes the operations of [`Pass`].
 
+use std::sync::Arc;
+
 use crate::config::{Activation, DownstreamActivation, Synapse, TrialConfig};
 use crate::linalg;
 use crate::math::{self, Score};
 use crate::rules::{self, Rule};
 use crate::shape::Shape;
 use crate::signals::{At, Signal, Signals};
+use crate::spare::SpareThreads;
 use crate::tensors::{self, BIAS, Design, TensorSpec, Tensors};
 
 /// The upstream weights' kind.
@@ -20,6 +23,8 @@ pub(crate) struct Network {
     pub(crate) downstream_activation: DownstreamActivation,
     pub(crate) rule: &'static dyn Rule,
     pub(crate) tensors: Tensors,
+    /// Who may help with large products.
+    pub(crate) helpers: Arc<dyn SpareThreads>,
 }
 
 /// What the rule of `config` declares for a task of these dimensions.
@@ -38,14 +43,18 @@ impl Network {
     pub(crate) fn new(config: &TrialConfig, seed: u64, features: usize, classes: usize) -> Self {
         let shape = Shape::new(config, features, classes);
         let rule = rules::rule(config);
-        let mut tensors = Tensors::new(declare(config, &shape), shape.depth(), seed);
+        let activation = rule.activation(config);
+        // For the signals' places alone: the batch's own come later.
+        let places = Signals::new(&shape, rule.signals(), activation, config.downstream_activation, 0);
+        let mut tensors = Tensors::new(declare(config, &shape), &places, seed);
         rule.derive(&mut tensors);
         Self {
             tensors,
-            activation: rule.activation(config),
+            activation,
             downstream_activation: config.downstream_activation,
             rule,
             shape,
+            helpers: Arc::new(()),
         }
     }
 
@@ -79,7 +88,8 @@ impl Network {
                 a.rows_mut().into_iter().for_each(|mut row| row.assign(&bias.column(0)));
             }
             let keep = if bias.is_some() { 1.0 } else { 0.0 };
-            linalg::product(1.0, &signals.view(Signal::H.at(layer - 1)), &w.t(), keep, a);
+            let h = signals.view(Signal::H.at(layer - 1));
+            linalg::shared_product(&*self.helpers, 1.0, &h, &w.t(), keep, a);
         });
     }
 
@@ -107,17 +117,17 @@ impl Pass<'_> {
 
     /// `output = X input`, `X` the tensor of a kind at a layer.
     pub(crate) fn through(&mut self, kind: &str, layer: usize, input: At, output: At) {
-        let tensor = self.network.tensors.at(kind, layer);
+        let (tensor, helpers) = (self.network.tensors.at(kind, layer), &*self.network.helpers);
         self.signals.with(output, |output, signals| {
-            linalg::product(1.0, &signals.view(input), &tensor.t(), 0.0, output);
+            linalg::shared_product(helpers, 1.0, &signals.view(input), &tensor.t(), 0.0, output);
         });
     }
 
     /// `output = Xᵀ input`.
     pub(crate) fn back_through(&mut self, kind: &str, layer: usize, input: At, output: At) {
-        let tensor = self.network.tensors.at(kind, layer);
+        let (tensor, helpers) = (self.network.tensors.at(kind, layer), &*self.network.helpers);
         self.signals.with(output, |output, signals| {
-            linalg::product(1.0, &signals.view(input), &tensor, 0.0, output);
+            linalg::shared_product(helpers, 1.0, &signals.view(input), &tensor, 0.0, output);
         });
     }
 

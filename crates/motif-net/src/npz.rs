@@ -32,7 +32,7 @@ pub fn write_snapshot<W: Write + Seek>(writer: W, tensors: &[NamedTensor<'_>]) -
     let mut archive = NpzWriter::new(writer);
     for tensor in tensors {
         archive
-            .add_array(tensor.name, &tensor.value)
+            .add_array(tensor.name, &tensor.value.as_standard_layout())
             .map_err(|source| NpzError::Array { name: tensor.name.to_owned(), source })?;
     }
     archive.finish().map_err(NpzError::End)

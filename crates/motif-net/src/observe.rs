@@ -38,6 +38,17 @@ pub struct NamedTensor<'a> {
     pub value: ArrayView2<'a, f32>,
 }
 
+/// Work of a trial that is not learning. Phases do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The test examples, at each epoch's end.
+    Evaluation,
+    /// The diagnostics on the probe batch.
+    Diagnostics,
+    /// The spectra of the weights.
+    Spectra,
+}
+
 /// Whoever looks on. Nothing an observer does changes the bits of the training but ending it.
 pub trait Observer {
     /// A point was logged.
@@ -51,8 +62,11 @@ pub trait Observer {
     /// The tensors after `step` minibatches.
     fn snapshot(&mut self, _step: u64, _tensors: &[NamedTensor<'_>]) {}
 
-    /// The spectra at `step` are about to be computed (`begin`), or have been: whoever has a clock sees their cost.
-    fn spectra(&mut self, _step: u64, _begin: bool) {}
+    /// A phase at `step` is about to begin. The engine has no clock: whoever has one sees what the phase costs.
+    fn begin(&mut self, _step: u64, _phase: Phase) {}
+
+    /// The phase that began last has ended.
+    fn end(&mut self, _step: u64, _phase: Phase) {}
 
     /// Minibatch `step`, counted from 0, before it is learnt: `x` normalized, batch × `n_0`, and its labels.
     fn batch(&mut self, _step: u64, _x: ArrayView2<'_, f32>, _y: &[u16]) {}

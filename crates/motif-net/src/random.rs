@@ -25,6 +25,11 @@ impl Stream {
         Self(rng)
     }
 
+    /// Goes to word `word` (of 32 bits, counted from 0) of the stream, wherever it stands.
+    pub(crate) fn seek(&mut self, word: u128) {
+        self.0.set_word_pos(word);
+    }
+
     /// Fills `out` with normal numbers of the given standard deviation (Box–Muller in f64).
     pub(crate) fn fill_normal(&mut self, out: &mut [f32], deviation: f64) {
         for pair in out.chunks_mut(2) {
@@ -63,7 +68,7 @@ impl Stream {
     }
 
     /// A uniform number below `bound`: the high half of a 128-bit product, biased draws rejected.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let biased = bound.wrapping_neg() % bound;
         loop {
             let wide = u128::from(self.0.next_u64()) * u128::from(bound);
@@ -84,6 +89,17 @@ mod tests {
         assert_eq!(draw(3, "init.w.1"), draw(3, "init.w.1"));
         assert_ne!(draw(3, "init.w.1"), draw(4, "init.w.1"));
         assert_ne!(draw(3, "init.w.1"), draw(3, "init.w.2"));
+    }
+
+    #[test]
+    fn any_word_is_reached_directly() {
+        let mut through = Stream::new(3, "augment");
+        let numbers: Vec<u64> = (0..200).map(|_| through.0.next_u64()).collect();
+        let mut stream = Stream::new(3, "augment");
+        for at in [199, 0, 63, 64, 65, 31] {
+            stream.seek(2 * at as u128);
+            assert_eq!(stream.0.next_u64(), numbers[at], "number {at}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::{Activation, DownstreamActivation};
 use crate::shape::Shape;
 
 /// A signal of the circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Signal {
     /// `a_l = W_l h_{l-1}`, `l = 1…L`.
     A,
@@ -38,7 +38,7 @@ impl Signal {
 }
 
 /// A signal at a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
     pub(crate) signal: Signal,
     pub(crate) layer: usize,

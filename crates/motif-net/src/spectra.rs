@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayRef2, s};
 use crate::config::Synapse;
 use crate::network::Network;
 use crate::observe::Point;
-use crate::tensors::BIAS;
+use crate::tensors::{BIAS, TensorSpec};
 
 /// Spectra of matrices whose smaller side is beyond this are left out: they would take minutes.
 pub const MAX_SPECTRUM_UNITS: usize = 2_048;
@@ -48,8 +48,9 @@ fn log_learning_rate(layer: usize, mut eigenvalues: Vec<f64>, units: usize, poin
 }
 
 /// Bytes that [`log`] needs at most, at one time.
-pub(crate) fn scratch_bytes(sizes: impl Iterator<Item = (usize, usize)>) -> u64 {
-    let units = sizes.map(|(rows, columns)| rows.min(columns)).filter(|&units| units <= MAX_SPECTRUM_UNITS);
+pub(crate) fn scratch_bytes(specs: &[TensorSpec]) -> u64 {
+    let sides = specs.iter().filter(|spec| spec.kind != BIAS).map(|spec| spec.size.0.min(spec.size.1));
+    let units = sides.filter(|&units| units <= MAX_SPECTRUM_UNITS);
     let units = units.max().unwrap_or(0) as u64;
     8 * units * (HELD_MATRICES * units + BLOCK_COLUMNS as u64)
 }

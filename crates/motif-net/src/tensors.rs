@@ -1,13 +1,13 @@
 //! The weight tensors of one network: what each is, how it starts, and what changes it.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ShapeBuilder as _};
 
 use crate::config::{Activation, PerSynapse, Synapse, TrialConfig};
 use crate::linalg;
 use crate::observe::NamedTensor;
 use crate::random::Stream;
 use crate::shape::Shape;
-use crate::signals::{At, Signal};
+use crate::signals::{At, Signal, Signals};
 
 /// One summand of a tensor's change: `coefficient · ⟨target sourceᵀ⟩`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,10 +43,20 @@ pub(crate) struct TensorSpec {
 }
 
 impl TensorSpec {
+    /// Number of weights.
+    pub(crate) const fn numbers(&self) -> u64 {
+        self.size.0 as u64 * self.size.1 as u64
+    }
+
     /// The tensor changes by `change`.
     pub(crate) fn learns(mut self, change: Term) -> Self {
         self.change.push(change);
         self
+    }
+
+    /// Whether the tensor ever changes by itself.
+    pub(crate) fn is_learning(&self) -> bool {
+        self.rate != 0.0 && !self.change.is_empty()
     }
 
     /// The tensor keeps its initial values unless `plastic`.
@@ -116,11 +126,43 @@ impl Design<'_> {
     }
 }
 
+/// By place, the earlier tensor whose change is the transpose of this one's: `ΔV̄ = ΔVᵀ` under `sal`,
+/// `ΔW̄_l = ΔW_{l+1}ᵀ` under `kp`. One product then serves both.
+pub(crate) fn mirrors(specs: &[TensorSpec], signals: &Signals) -> Vec<Option<usize>> {
+    let key = |spec: &TensorSpec| match spec.change.as_slice() {
+        [term] if spec.is_learning() => {
+            Some((signals.slot(term.target), signals.slot(term.source), term.coefficient.to_bits()))
+        }
+        _ => None,
+    };
+    let keys: Vec<_> = specs.iter().map(key).collect();
+    let mut mirrors: Vec<Option<usize>> = vec![None; specs.len()];
+    for place in 0..specs.len() {
+        let Some((target, source, coefficient)) = keys[place] else { continue };
+        let free = |of: usize| mirrors[of].is_none() && !mirrors.contains(&Some(of));
+        let fits = |&of: &usize| free(of) && keys[of] == Some((source, target, coefficient));
+        mirrors[place] = (0..place).find(fits);
+    }
+    mirrors
+}
+
 /// One tensor and what it is.
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) spec: TensorSpec,
+    /// In one piece: column after column, as products with a batch read it best; row after row where the tensor mirrors
+    /// another, so that one change fits the memory of both.
     pub(crate) value: Array2<f32>,
+    /// The place of the tensor it mirrors.
+    pub(crate) mirrors: Option<usize>,
+}
+
+/// The numbers of a tensor in the order of its memory.
+///
+/// # Panics
+/// If it is not in one piece.
+pub(crate) fn memory_mut(value: &mut Array2<f32>) -> &mut [f32] {
+    value.as_slice_memory_order_mut().expect("a tensor is in one piece")
 }
 
 /// All tensors, in the order of their declaration.
@@ -135,15 +177,16 @@ impl Tensors {
     ///
     /// # Panics
     /// If two tensors have the same name.
-    pub(crate) fn new(specs: Vec<TensorSpec>, depth: usize, seed: u64) -> Self {
+    pub(crate) fn new(specs: Vec<TensorSpec>, signals: &Signals, seed: u64) -> Self {
         let mut tensors = Self { list: Vec::with_capacity(specs.len()), index: Vec::new() };
-        for spec in specs {
-            tensors.push(spec, depth, seed);
+        let mirrors = mirrors(&specs, signals);
+        for (spec, mirrors) in specs.into_iter().zip(mirrors) {
+            tensors.push(spec, mirrors, signals.depth(), seed);
         }
         tensors
     }
 
-    fn push(&mut self, spec: TensorSpec, depth: usize, seed: u64) {
+    fn push(&mut self, spec: TensorSpec, mirrors: Option<usize>, depth: usize, seed: u64) {
         let name = format!("{}.{}", spec.kind, spec.layer);
         let kind = self.index.iter().position(|(kind, _)| *kind == spec.kind).unwrap_or_else(|| {
             self.index.push((spec.kind, vec![None; depth + 1]));
@@ -156,8 +199,13 @@ impl Tensors {
         if spec.variance > 0.0 {
             Stream::new(seed, &format!("init.{name}")).fill_normal(&mut values, spec.variance.sqrt());
         }
-        let value = Array2::from_shape_vec(spec.size, values).expect("as many values as the size says");
-        self.list.push(Tensor { name, spec, value });
+        let mut value = Array2::from_shape_vec(spec.size, values).expect("as many values as the size says");
+        if mirrors.is_none() {
+            let rows = value;
+            value = Array2::zeros(spec.size.f());
+            value.assign(&rows);
+        }
+        self.list.push(Tensor { name, spec, value, mirrors });
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Tensor> {

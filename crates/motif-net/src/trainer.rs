@@ -1,23 +1,27 @@
-//! The training loop: one trial on one thread, every reduction in a fixed order.
+//! The training loop: one trial on one thread, every reduction in a fixed order, also where idle threads help.
 
 mod resume;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::augment::Placements;
 use crate::config::{Diagnostics, NamedCadence, Schedule, StepCadence, TrialConfig};
 use crate::diagnose::{self, PROBE_EXAMPLES, Probe};
 use crate::examples::{Task, TaskError};
 use crate::math::Score;
 use crate::network::Network;
 use crate::normalize::Normalization;
-use crate::observe::{Observer, Point};
+use crate::observe::{Observer, Phase, Point};
 use crate::random::Stream;
 use crate::result::{Outcome, ResultHash, TrialResult};
 use crate::signals::{Signal, Signals};
+use crate::spare::SpareThreads;
 use crate::spectra;
+use crate::split::Split;
 use crate::update::Updater;
 use crate::validate::{MAX_TRIAL_BYTES, Violation};
 
@@ -80,7 +84,8 @@ pub fn train(
 /// Minibatches of a trial on a task with `train_examples` training examples: `epochs · ⌈n / batch⌉`.
 #[must_use]
 pub fn total_steps(config: &TrialConfig, train_examples: usize) -> u64 {
-    let examples = config.train_limit.unwrap_or(train_examples).min(train_examples);
+    let left = train_examples.saturating_sub(config.validation.unwrap_or(0));
+    let examples = config.train_limit.unwrap_or(left).min(left);
     config.epochs as u64 * examples.div_ceil(config.batch_size.max(1)) as u64
 }
 
@@ -97,17 +102,15 @@ pub struct Trainer<'a> {
     config: TrialConfig,
     seed: u64,
     task: Task<'a>,
-    /// Positions of the training examples in use.
-    train_rows: Vec<u32>,
-    /// Positions of the test examples in use.
-    test_rows: Vec<u32>,
+    split: Split<'a>,
     normalization: Normalization,
+    placements: Option<Placements>,
     network: Network,
     updater: Updater,
     /// Of the minibatch.
     signals: Signals,
     labels: Vec<u16>,
-    /// Of the test chunks and the probe.
+    /// Of the chunks that are measured on and the probe.
     wide: Signals,
     wide_labels: Vec<u16>,
     probe: Option<Probe>,
@@ -135,8 +138,8 @@ impl<'a> Trainer<'a> {
     /// [`TrainError`] when the config breaks a limit.
     pub fn new(config: &TrialConfig, seed: u64, task: &Task<'a>) -> Result<Self, TrainError> {
         check(config, task)?;
-        let train_rows = Stream::new(seed, "subset.train").subset(task.train.len(), config.train_limit);
-        let test_rows = Stream::new(seed, "subset.test").subset(task.test.len(), config.test_limit);
+        let split = Split::new(config, seed, task);
+        let train_rows = &split.train_rows;
         let network = Network::new(config, seed, task.train.features, task.classes);
         let batch = config.batch_size.min(train_rows.len());
         let hidden = network.rule.signals();
@@ -144,11 +147,12 @@ impl<'a> Trainer<'a> {
         let diagnosed = !config.diagnostics.is_off();
         let steps_per_epoch = train_rows.len().div_ceil(config.batch_size) as u64;
         Ok(Self {
-            normalization: Normalization::measure(&task.train, &train_rows),
+            normalization: Normalization::measure(&task.train, train_rows),
+            placements: Placements::new(config.augment, task.image, seed),
             updater: Updater::new(&network.tensors, &signals, batch, config),
             wide: network.signals(if diagnosed { hidden } else { &[] }, PROBE_EXAMPLES),
             wide_labels: vec![0; PROBE_EXAMPLES],
-            probe: diagnosed.then(|| Probe::new(&network, &train_rows, seed)),
+            probe: diagnosed.then(|| Probe::new(&network, train_rows, seed)),
             labels: vec![0; batch],
             order: train_rows.clone(),
             steps: 0,
@@ -163,11 +167,23 @@ impl<'a> Trainer<'a> {
             config: config.clone(),
             seed,
             task: *task,
-            train_rows,
-            test_rows,
+            split,
             network,
             signals,
         })
+    }
+
+    /// Lets idle threads take parts of the large products, which changes no bit.
+    #[must_use]
+    pub fn helped_by(mut self, helpers: Arc<dyn SpareThreads>) -> Self {
+        self.network.helpers = helpers;
+        self
+    }
+
+    /// What is trained.
+    #[must_use]
+    pub fn config(&self) -> &TrialConfig {
+        &self.config
     }
 
     /// Minibatches learnt so far.
@@ -185,7 +201,7 @@ impl<'a> Trainer<'a> {
     /// Bytes of weights and large buffers held, beside the examples.
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
-        let rows = self.train_rows.len() + self.test_rows.len() + self.order.len();
+        let rows = self.split.train_rows.len() + self.split.measured_rows.len() + self.order.len();
         let probe = if self.probe.is_some() { diagnose::scratch_bytes(&self.network.shape) } else { 0 };
         4 * (self.network.tensors.parameters() + rows as u64)
             + self.signals.bytes()
@@ -236,7 +252,8 @@ impl<'a> Trainer<'a> {
             self.network.drive(&mut self.signals);
         }
         let factor = schedule_factor(self.config.schedule, step, self.total_steps);
-        if !bounded || !self.updater.step(&mut self.network.tensors, &self.signals, factor) {
+        let Network { tensors, helpers, .. } = &mut self.network;
+        if !bounded || !self.updater.step(tensors, &self.signals, factor, &**helpers) {
             return Some(self.diverged(step + 1, observer));
         }
         self.network.rule.derive(&mut self.network.tensors);
@@ -279,14 +296,19 @@ impl<'a> Trainer<'a> {
         let labels = &mut self.labels[..rows.len()];
         self.signals.set_rows(rows.len());
         let input = Signal::H.at(0);
-        self.normalization.gather(&self.task.train, rows, self.signals.view_mut(input), labels);
+        if let Some(placements) = &mut self.placements {
+            let epoch = self.steps / self.steps_per_epoch;
+            placements.seek(epoch * self.order.len() as u64 + start as u64);
+        }
+        let (out, placements) = (self.signals.view_mut(input), self.placements.as_mut());
+        self.normalization.gather(&self.task.train, rows, placements, out, labels);
         observer.batch(self.steps, self.signals.view(input), labels);
     }
 
     /// Brings the training examples into the order of this epoch.
     fn shuffle(&mut self) {
         let epoch = self.steps / self.steps_per_epoch;
-        self.order.copy_from_slice(&self.train_rows);
+        self.order.copy_from_slice(&self.split.train_rows);
         Stream::new(self.seed, &format!("order.{epoch}")).shuffle(&mut self.order);
     }
 
@@ -320,20 +342,25 @@ impl<'a> Trainer<'a> {
                 point.log("train_loss", self.running.mean_loss());
                 point.log("train_accuracy", self.running.accuracy());
             }
-            let score = self.test();
-            point.log("test_loss", score.mean_loss());
-            point.log("test_accuracy", score.accuracy());
+            observer.begin(self.steps, Phase::Evaluation);
+            let score = self.measure();
+            observer.end(self.steps, Phase::Evaluation);
+            let [accuracy, loss, ..] = self.config.final_metrics();
+            point.log(loss, score.mean_loss());
+            point.log(accuracy, score.accuracy());
         }
         if self.due(self.config.diagnostics)
             && let Some(probe) = &mut self.probe
         {
+            observer.begin(self.steps, Phase::Diagnostics);
             probe.log(&self.network, &mut self.wide, &self.normalization, &self.task.train, &mut point);
             self.updater.log_ratios(&self.network.tensors, &mut point);
+            observer.end(self.steps, Phase::Diagnostics);
         }
         if self.due(self.config.spectra) {
-            observer.spectra(self.steps, true);
+            observer.begin(self.steps, Phase::Spectra);
             spectra::log(&self.network, &mut point);
-            observer.spectra(self.steps, false);
+            observer.end(self.steps, Phase::Spectra);
         }
         self.publish(&point, observer);
     }
@@ -355,14 +382,14 @@ impl<'a> Trainer<'a> {
         observer.point(point);
     }
 
-    /// The score on the test examples in use.
-    fn test(&mut self) -> Score {
+    /// The score on the examples that are measured on.
+    fn measure(&mut self) -> Score {
         let mut total = Score::default();
-        for rows in self.test_rows.chunks(PROBE_EXAMPLES) {
+        for rows in self.split.measured_rows.chunks(PROBE_EXAMPLES) {
             let labels = &mut self.wide_labels[..rows.len()];
             self.wide.set_rows(rows.len());
             let input = self.wide.view_mut(Signal::H.at(0));
-            self.normalization.gather(&self.task.test, rows, input, labels);
+            self.normalization.gather(&self.split.measured, rows, None, input, labels);
             total.add(self.network.forward(&mut self.wide, labels));
         }
         total
@@ -377,19 +404,13 @@ impl<'a> Trainer<'a> {
 
 /// The limits of the config, and those the task sets.
 fn check(config: &TrialConfig, task: &Task<'_>) -> Result<(), TrainError> {
-    Task::new(task.train, task.test, task.classes).map_err(TrainError::Task)?;
+    task.check().map_err(TrainError::Task)?;
     let mut violations = config.violations();
-    let limits = [("train", config.train_limit, task.train), ("test", config.test_limit, task.test)];
-    for (split, limit, examples) in limits {
-        if let Some(limit) = limit.filter(|&limit| limit > examples.len()) {
-            let expected = format!("at most {}, the number of {split} examples", examples.len());
-            violations.push(Violation::new(format!("{split}_limit"), limit, expected));
-        }
-    }
+    violations.extend(config.violations_on(&task.size()));
     if !violations.is_empty() {
         return Err(TrainError::Config(violations));
     }
-    let bytes = config.memory_bytes(task.train.features, task.classes);
+    let bytes = config.memory_bytes(&task.size());
     if bytes > MAX_TRIAL_BYTES { Err(TrainError::Memory { bytes }) } else { Ok(()) }
 }
 

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
+use crate::augment::MAX_SHIFT_PIXELS;
 use crate::config::{
     Diagnostics, LocalSignal, PerSynapse, RuleName, StepCadence, Synapse, TrialConfig, UpdateTerm,
 };
 use crate::diagnose;
+use crate::examples::{ImageShape, MAX_CLASSES, MAX_EXAMPLES, MAX_FEATURES, TaskSize};
 use crate::network;
 use crate::rules::{self, custom};
 use crate::shape::Shape;
@@ -40,9 +42,11 @@ pub const MAX_DIAGNOSTICS_STEPS: usize = 1_000_000_000;
 /// Most memory of one trial, as [`TrialConfig::memory_bytes`] estimates it.
 pub const MAX_TRIAL_BYTES: u64 = 1 << 36;
 /// Part of the estimate that does not depend on the widths: packing buffers, names, points.
-const FIXED_BYTES: u64 = 16 << 20;
-/// Bytes of bookkeeping per training example, when their number is known from the config.
-const EXAMPLE_BYTES: u64 = 16;
+const FIXED_BYTES: u64 = 8 << 20;
+/// Bytes of bookkeeping per training example: its position in the subset, in the epoch's order and while one is drawn.
+const TRAIN_EXAMPLE_BYTES: u64 = 12;
+/// Bytes of bookkeeping per test example: its position, also while the subset is drawn.
+const TEST_EXAMPLE_BYTES: u64 = 8;
 
 /// One field that breaks a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -67,7 +71,8 @@ impl Violation {
 }
 
 impl TrialConfig {
-    /// Every field that breaks a limit; empty when the config can be trained.
+    /// Every field that breaks a limit of its own; empty when the config can be trained
+    /// on a task that is large enough ([`TrialConfig::violations_on`]).
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Found::default();
@@ -84,11 +89,66 @@ impl TrialConfig {
             let expected = format!("a name of 1 to {MAX_DATASET_NAME_BYTES} bytes");
             found.push("dataset", format!("{:?}", self.dataset), expected);
         }
-        let most = crate::examples::MAX_EXAMPLES;
-        for (field, limit) in [("train_limit", self.train_limit), ("test_limit", self.test_limit)] {
-            if let Some(limit) = limit {
-                found.whole(field, limit, most);
+        let counts = [
+            ("train_limit", self.train_limit),
+            ("test_limit", self.test_limit),
+            ("validation", self.validation),
+        ];
+        for (field, count) in counts {
+            if let Some(count) = count {
+                found.whole(field, count, MAX_EXAMPLES);
             }
+        }
+        let shift = self.augment.shift;
+        if shift > MAX_SHIFT_PIXELS {
+            found.push("augment.shift", shift, format!("a whole number from 0 to {MAX_SHIFT_PIXELS}"));
+        }
+    }
+
+    /// Every field that asks for more than the task has.
+    #[must_use]
+    pub fn violations_on(&self, task: &TaskSize) -> Vec<Violation> {
+        let mut found = Found::default();
+        let (train, held_out) = (task.train_examples, self.validation.unwrap_or(0));
+        let left = train.saturating_sub(held_out);
+        let too_many = |limit: Option<usize>, most| limit.filter(|&limit| limit > most);
+        if left == 0 {
+            let most = train.saturating_sub(1);
+            let expected =
+                format!("at most {most}, so that one of the {train} training examples is left to learn from");
+            found.push("validation", held_out, expected);
+        } else if let Some(limit) = too_many(self.train_limit, left) {
+            let expected = match held_out {
+                0 => format!("at most {train}, the number of training examples; leave it out to take all"),
+                _ => format!(
+                    "at most {left}, the {train} training examples less the {held_out} of `validation`; leave it out \
+                     to take all"
+                ),
+            };
+            found.push("train_limit", limit, expected);
+        }
+        if let Some(limit) = too_many(self.test_limit, task.test_examples) {
+            let test = task.test_examples;
+            let expected = format!("at most {test}, the number of test examples; leave it out to take all");
+            found.push("test_limit", limit, expected);
+        }
+        if !self.augment.is_off() {
+            self.check_augment(task.image, &mut found);
+        }
+        found.0
+    }
+
+    fn check_augment(&self, image: Option<ImageShape>, found: &mut Found) {
+        let Some(image) = image else {
+            found.push("augment", self.augment, "none: the examples of this task are not known to be images");
+            return;
+        };
+        let (height, width, shift) = (image.height, image.width, self.augment.shift);
+        let most = height.min(width).saturating_sub(1);
+        if shift > most {
+            let expected =
+                format!("at most {most}, so that a part of each image of {height} × {width} pixels stays");
+            found.push("augment.shift", shift, expected);
         }
     }
 
@@ -164,33 +224,41 @@ impl TrialConfig {
         }
     }
 
-    /// An upper estimate of the memory a trial of this config needs, beside the examples themselves, in bytes.
-    /// Meant for a config without violations; for others it is some number.
+    /// An upper estimate of the memory a trial of this config needs, beside the examples themselves, in bytes: to be
+    /// built, trained, looked into, left and taken up again. Meant for a config without violations; for others it is
+    /// some number.
     #[must_use]
-    pub fn memory_bytes(&self, features: usize, classes: usize) -> u64 {
-        let mut shape = Shape::new(self, features, classes);
-        if self.hidden.len() > MAX_HIDDEN_LAYERS {
-            shape = Shape::new(&Self { hidden: Vec::new(), ..self.clone() }, features, classes);
-        }
-        let batch = self.batch_size.min(MAX_BATCH_EXAMPLES);
-        let specs = network::declare(self, &shape);
-        let sizes = specs.iter().map(|spec| spec.size);
-        let spectra = if self.spectra.is_off() { 0 } else { spectra::scratch_bytes(sizes) };
-        let tensors = specs.iter().fold(0_u64, |sum, spec| {
-            let weights = (spec.size.0 as u64).saturating_mul(spec.size.1 as u64);
-            let update = update::plan_bytes(spec, batch, self.momentum);
-            sum.saturating_add(weights.saturating_mul(4)).saturating_add(update)
-        });
-        let hidden = rules::rule(self).signals();
-        let per_example = 4 * shape.signal_units(hidden);
-        let signals = per_example.saturating_mul(batch as u64 + diagnose::PROBE_EXAMPLES as u64);
-        let examples = EXAMPLE_BYTES * self.train_limit.unwrap_or(0) as u64;
-        tensors
-            .saturating_add(signals)
-            .saturating_add(diagnose::scratch_bytes(&shape))
-            .saturating_add(spectra)
-            .saturating_add(examples)
-            .saturating_add(FIXED_BYTES)
+    pub fn memory_bytes(&self, task: &TaskSize) -> u64 {
+        let config = self.bounded();
+        let (train, test) = (task.train_examples.min(MAX_EXAMPLES), task.test_examples.min(MAX_EXAMPLES));
+        let shape = Shape::new(&config, task.features.min(MAX_FEATURES), task.classes.min(MAX_CLASSES));
+        let specs = network::declare(&config, &shape);
+        let batch = config.batch_size.min(train).min(config.train_limit.unwrap_or(train));
+
+        let weights = specs.iter().map(|spec| 4 * spec.numbers()).sum::<u64>();
+        let updates = update::held_bytes(&specs, batch, config.momentum);
+        let hidden = rules::rule(&config).signals();
+        let (diagnosed, probe) = match config.diagnostics.is_off() {
+            true => (&[][..], 0),
+            false => (hidden, diagnose::scratch_bytes(&shape)),
+        };
+        let signals = 4 * batch as u64 * shape.signal_units(hidden)
+            + 4 * diagnose::PROBE_EXAMPLES as u64 * shape.signal_units(diagnosed);
+        let rows = TRAIN_EXAMPLE_BYTES * train as u64 + TEST_EXAMPLE_BYTES * test as u64;
+        // Needed for a moment, and not at the same one.
+        let checkpoint = weights + update::velocity_bytes(&specs, config.momentum);
+        let spectra = if config.spectra.is_off() { 0 } else { spectra::scratch_bytes(&specs) };
+        weights + updates + signals + probe + rows + checkpoint.max(spectra) + FIXED_BYTES
+    }
+
+    /// This config within the limits of everything that takes memory, so that nothing overflows.
+    fn bounded(&self) -> Self {
+        let mut config = self.clone();
+        config.hidden.truncate(MAX_HIDDEN_LAYERS);
+        config.hidden.iter_mut().for_each(|width| *width = (*width).min(MAX_WIDTH_UNITS));
+        config.ratio = config.ratio.clamp(*RATIO.start(), *RATIO.end());
+        config.batch_size = config.batch_size.min(MAX_BATCH_EXAMPLES);
+        config
     }
 }
 

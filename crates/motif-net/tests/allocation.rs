@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::{Toy, small};
-use motif_net::config::{Diagnostics, DownstreamActivation, NamedCadence, RuleName};
+use motif_net::config::{Augment, Diagnostics, DownstreamActivation, NamedCadence, RuleName};
 use motif_net::{Trainer, TrialConfig};
 
 struct Counting;
@@ -46,13 +46,14 @@ fn a_step_allocates_nothing() {
             (DownstreamActivation::Tanh, [60, 50], 64),
             (DownstreamActivation::Gated, [9, 130], 64),
         ] {
-            for (momentum, biases) in [(0.0, false), (0.5, true)] {
+            for (momentum, biases, shift) in [(0.0, false, 0), (0.5, true, 3)] {
                 let config = TrialConfig {
                     rule,
                     downstream_activation,
                     batch_size,
                     momentum,
                     biases,
+                    augment: Augment { shift, flip: shift > 0 },
                     epochs: 2,
                     diagnostics: off,
                     ..small(&hidden)

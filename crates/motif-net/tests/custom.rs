@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::random::config;
+use common::random::{config, toy, within};
 use common::{Recorder, Toy, naive, small};
 use motif_net::config::{
     Feedback, HebbianPartner, LocalSignal, PerSynapse, RuleName, Synapse, UpdateTerm, Updates,
@@ -58,11 +58,11 @@ proptest! {
 
     #[test]
     fn a_built_in_rule_as_data_is_the_same_to_the_bit(base in config(), seed in any::<u64>()) {
-        let base = TrialConfig { train_limit: None, test_limit: None, ..base };
+        let base = within(base);
         prop_assume!(TrialConfig { rule: RuleName::Bp, ..base.clone() }.violations().is_empty());
         for rule in RuleName::BUILT_IN {
             let Some(twins) = twins(&TrialConfig { rule, ..base.clone() }) else { continue };
-            let toy = Toy::new(26, 7, 5, 3);
+            let toy = toy();
             let [(built_in, seen), (custom, seen_custom)] = twins.map(|config| {
                 let mut recorder = Recorder::default();
                 (train(&config, seed, &toy.task(), &mut recorder).unwrap(), recorder)

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::{Recorder, Toy, small};
 use motif_net::config::{HebbianPartner, PerSynapse, RuleName};
-use motif_net::{TrialConfig, train};
+use motif_net::{Spare, SpareThreads, Trainer, TrialConfig, train};
 use ndarray::Array2;
 
 fn hash(config: &TrialConfig, seed: u64) -> String {
@@ -43,6 +45,38 @@ fn the_hash_is_the_same_alone_twice_and_beside_others() {
     });
     for (place, hash) in beside.iter().enumerate() {
         assert_eq!(*hash == alone, place % 2 == 0 || place == 1, "thread {place}");
+    }
+}
+
+/// Idle threads, more or fewer of them each time they are asked for.
+struct Comers {
+    pool: rayon::ThreadPool,
+    asked: AtomicUsize,
+}
+
+impl SpareThreads for Comers {
+    fn spare(&self) -> Option<Spare<'_>> {
+        let threads = self.asked.fetch_add(1, Ordering::Relaxed) % 5;
+        (threads > 0).then_some(Spare { pool: &self.pool, threads })
+    }
+}
+
+#[test]
+fn idle_threads_that_come_and_go_change_nothing() {
+    // Products large enough to be shared, folded, written out and mirrored changes among them.
+    let toy = Toy::new(400, 20, 1_100, 5);
+    let wide = TrialConfig { batch_size: 200, epochs: 1, ..small(&[200, 700]) };
+    for rule in [RuleName::Sal, RuleName::Kp] {
+        for (batch_size, momentum) in [(200, 0.0), (40, 0.5)] {
+            let config = TrialConfig { rule, batch_size, momentum, ..wide.clone() };
+            let alone = train(&config, 1, &toy.task(), &mut ()).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            let comers = Arc::new(Comers { pool, asked: AtomicUsize::new(0) });
+            let trainer = Trainer::new(&config, 1, &toy.task()).unwrap().helped_by(comers.clone());
+            assert_eq!(trainer.run(&mut ()), alone, "{rule:?} {batch_size}");
+            let quick = ["avx512f", "avx2+fma"].contains(&motif_net::instruction_set());
+            assert!(!quick || comers.asked.load(Ordering::Relaxed) > 10, "help was asked for");
+        }
     }
 }
 

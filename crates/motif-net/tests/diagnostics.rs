@@ -7,7 +7,7 @@ use common::{Recorder, Toy, small};
 use motif_net::config::{
     Activation, Diagnostics, DownstreamActivation, NamedCadence, PerSynapse, RuleName, Schedule, StepCadence,
 };
-use motif_net::{Observer, Point, TrialConfig, train};
+use motif_net::{Observer, Phase, Point, TrialConfig, train};
 
 /// Fewer training examples than the probe holds, so the probe is all of them, in one batch.
 const EXAMPLES: usize = 60;
@@ -144,19 +144,35 @@ fn effective_rank(values: &[f64]) -> f64 {
 }
 
 #[test]
-fn an_observer_can_time_the_spectra() {
-    struct Timer(Vec<(u64, bool)>);
+fn an_observer_can_time_what_is_not_learning() {
+    struct Timer(Vec<(u64, Phase, bool)>);
     impl Observer for Timer {
-        fn spectra(&mut self, step: u64, begin: bool) {
-            self.0.push((step, begin));
+        fn begin(&mut self, step: u64, phase: Phase) {
+            self.0.push((step, phase, true));
+        }
+
+        fn end(&mut self, step: u64, phase: Phase) {
+            self.0.push((step, phase, false));
         }
     }
     let toy = Toy::new(EXAMPLES, 20, 12, 4);
     let mut timer = Timer(Vec::new());
-    let spectra = Diagnostics::Steps(StepCadence { every_steps: 5 });
-    train(&TrialConfig { spectra, ..small(&[6]) }, 5, &toy.task(), &mut timer).unwrap();
-    let steps = [0, 5, 8].into_iter().flat_map(|step| [(step, true), (step, false)]);
-    assert_eq!(timer.0, steps.collect::<Vec<_>>());
+    let every = |every_steps| Diagnostics::Steps(StepCadence { every_steps });
+    let config = TrialConfig { diagnostics: every(3), spectra: every(5), ..small(&[6]) };
+    train(&config, 5, &toy.task(), &mut timer).unwrap();
+    let (evaluation, diagnostics, spectra) = (Phase::Evaluation, Phase::Diagnostics, Phase::Spectra);
+    let phases: [(u64, &[Phase]); 6] = [
+        (0, &[evaluation, diagnostics, spectra]),
+        (3, &[diagnostics]),
+        (4, &[evaluation]),
+        (5, &[spectra]),
+        (6, &[diagnostics]),
+        (8, &[evaluation, diagnostics, spectra]),
+    ];
+    let expected =
+        phases.into_iter().flat_map(|(step, phases)| phases.iter().map(move |&phase| (step, phase)));
+    let expected = expected.flat_map(|(step, phase)| [(step, phase, true), (step, phase, false)]);
+    assert_eq!(timer.0, expected.collect::<Vec<_>>());
 }
 
 #[test]

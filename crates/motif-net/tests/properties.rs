@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::Toy;
-use common::random::config;
+use common::random::{config, toy};
 use motif_net::{TrainError, TrialConfig, train};
 use proptest::prelude::*;
 
@@ -12,7 +11,7 @@ proptest! {
 
     #[test]
     fn any_config_ends_in_a_stable_outcome(config in config(), seed in any::<u64>()) {
-        let toy = Toy::new(26, 7, 5, 3);
+        let toy = toy();
         match train(&config, seed, &toy.task(), &mut ()) {
             Ok(result) => {
                 prop_assert!(config.violations().is_empty());

@@ -4,16 +4,12 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::random::config;
+use common::random::{config, toy, within};
 use common::{Recorder, Toy, small};
 use motif_net::config::{Diagnostics, RuleName, StepCadence};
 use motif_net::{CheckpointError, Outcome, ResumeError, Trainer, TrialConfig, TrialResult, train};
 use ndarray::Array2;
 use proptest::prelude::*;
-
-fn toy() -> Toy {
-    Toy::new(26, 7, 5, 3)
-}
 
 /// Trains, at each of `cuts` throwing everything away but a checkpoint.
 fn in_pieces(
@@ -68,9 +64,7 @@ proptest! {
         seed in any::<u64>(),
         cuts in prop::collection::btree_set(0..80_u64, 1..4),
     ) {
-        let config = TrialConfig { train_limit: config.train_limit.map(|limit| limit.min(26)), ..config };
-        let config = TrialConfig { test_limit: config.test_limit.map(|limit| limit.min(7)), ..config };
-        assert_same(&config, seed, &cuts);
+        assert_same(&within(config), seed, &cuts);
     }
 
     #[test]
@@ -142,7 +136,7 @@ fn a_checkpoint_of_another_trial_is_named() {
     };
     assert_eq!(what(&TrialConfig { clip_norm: 0.4, ..config.clone() }, 1, &toy), "config hash");
     assert_eq!(what(&config, 2, &toy), "seed");
-    let mut other = Toy::new(26, 7, 5, 3);
+    let mut other = self::toy();
     other.test.0[11] ^= 1;
     assert_eq!(what(&config, 1, &other), "task hash");
     let error = refused(&config, 2, &toy, &bytes);

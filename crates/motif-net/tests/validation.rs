@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Toy, small};
-use motif_net::config::{Diagnostics, PerSynapse, RuleName, StepCadence, Synapse};
+use motif_net::config::{Augment, Diagnostics, PerSynapse, RuleName, StepCadence, Synapse};
 use motif_net::{Examples, Task, TaskError, TrainError, Trainer, TrialConfig, Values, total_steps, train};
 
 fn fields(config: &TrialConfig) -> Vec<String> {
@@ -24,6 +24,8 @@ fn each_broken_field_is_named() {
         ("dataset", TrialConfig { dataset: String::new(), ..base() }),
         ("train_limit", TrialConfig { train_limit: Some(0), ..base() }),
         ("test_limit", TrialConfig { test_limit: Some(0), ..base() }),
+        ("validation", TrialConfig { validation: Some(0), ..base() }),
+        ("augment.shift", TrialConfig { augment: Augment { shift: 1_024, flip: true }, ..base() }),
         ("hidden", TrialConfig { hidden: vec![], ..base() }),
         ("hidden", TrialConfig { hidden: vec![1; 65], ..base() }),
         ("hidden[1]", TrialConfig { hidden: vec![5, 0, 5], ..base() }),
@@ -66,10 +68,31 @@ fn a_violation_says_what_would_be_right() {
 #[test]
 fn a_limit_beyond_the_task_is_named() {
     let toy = Toy::new(8, 4, 3, 2);
-    let config = TrialConfig { train_limit: Some(8), test_limit: Some(5), ..small(&[4]) };
-    let Err(TrainError::Config(violations)) = train(&config, 0, &toy.task(), &mut ()) else { panic!() };
-    assert_eq!(violations.len(), 1);
-    assert_eq!(violations[0].to_string(), "test_limit is 5, expected at most 4, the number of test examples");
+    let refused = |train_limit, test_limit, validation| {
+        let config = TrialConfig { train_limit, test_limit, validation, ..small(&[4]) };
+        let Err(TrainError::Config(violations)) = train(&config, 0, &toy.task(), &mut ()) else { panic!() };
+        assert_eq!(violations.len(), 1);
+        violations[0].to_string()
+    };
+    assert_eq!(
+        refused(Some(8), Some(5), None),
+        "test_limit is 5, expected at most 4, the number of test examples; leave it out to take all"
+    );
+    assert_eq!(
+        refused(Some(9), None, None),
+        "train_limit is 9, expected at most 8, the number of training examples; leave it out to take all"
+    );
+    assert_eq!(
+        refused(Some(6), None, Some(3)),
+        "train_limit is 6, expected at most 5, the 8 training examples less the 3 of `validation`; leave it out to take \
+         all"
+    );
+    assert_eq!(
+        refused(None, None, Some(8)),
+        "validation is 8, expected at most 7, so that one of the 8 training examples is left to learn from"
+    );
+    let all = TrialConfig { train_limit: Some(5), validation: Some(3), ..small(&[4]) };
+    assert!(train(&all, 0, &toy.task(), &mut ()).is_ok());
 }
 
 #[test]
@@ -90,9 +113,9 @@ fn memory_is_foreseen() {
             let config = TrialConfig { rule, batch_size, ratio, momentum, biases, epochs: 1, ..small };
             let task = toy.task();
             let held = Trainer::new(&config, 0, &task).unwrap().buffer_bytes();
-            let foreseen = config.memory_bytes(300, 10);
+            let foreseen = config.memory_bytes(&task.size());
             assert!(held <= foreseen, "{held} > {foreseen}: {config:?}");
-            assert!(foreseen <= 3 * held / 2 + (17 << 20), "{foreseen} is far beyond {held}: {config:?}");
+            assert!(foreseen <= 2 * held + (9 << 20), "{foreseen} is far beyond {held}: {config:?}");
         }
     }
 }
@@ -103,6 +126,7 @@ fn steps_are_counted() {
     assert_eq!(total_steps(&config, 64), 12);
     assert_eq!(total_steps(&config, 65), 15);
     assert_eq!(total_steps(&TrialConfig { train_limit: Some(10), ..config.clone() }, 65), 3);
+    assert_eq!(total_steps(&TrialConfig { validation: Some(17), ..config.clone() }, 65), 9);
     let toy = Toy::new(65, 4, 3, 2);
     let result = train(&TrialConfig { hidden: vec![4], ..config }, 0, &toy.task(), &mut ()).unwrap();
     assert_eq!((result.steps, result.total_steps), (15, 15));

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use motif_data::Library;
 use motif_store::Store;
-use motif_sweep::clock::{Clock, Entropy};
+use motif_sweep::{
+    clock::{Clock, Entropy},
+    memory::MAX_TRIAL_BYTES,
+};
 use motif_wire::system::Scope;
 
 use crate::{limits, tokens};
@@ -41,6 +44,8 @@ pub struct ServerOptions {
     pub entropy: Arc<dyn Entropy>,
     /// Tokens that are accepted besides the stored ones.
     pub session_tokens: Vec<SessionToken>,
+    /// A trial that would need more memory than this, beside its examples, is refused at submission.
+    pub trial_memory_max_bytes: u64,
     /// How often the reaper looks.
     pub reap_every: Duration,
     /// How long a client may take to send a request's head; an idle connection is closed after it.
@@ -48,7 +53,7 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// Options with the defaults: no session tokens, times from [`limits`].
+    /// Options with the defaults: no session tokens, the engine's own bound on memory, times from [`limits`].
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -58,7 +63,15 @@ impl ServerOptions {
     ) -> Self {
         let reap_every = Duration::from_secs(limits::REAP_EVERY_S);
         let header_read_timeout = Duration::from_secs(limits::HEADER_READ_TIMEOUT_S);
-        let session_tokens = Vec::new();
-        Self { store, library, clock, entropy, session_tokens, reap_every, header_read_timeout }
+        Self {
+            store,
+            library,
+            clock,
+            entropy,
+            session_tokens: Vec::new(),
+            trial_memory_max_bytes: MAX_TRIAL_BYTES,
+            reap_every,
+            header_read_timeout,
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct ServerState {
     pub(crate) events: Events,
     pub(crate) auth: Arc<Auth>,
     pub(crate) limits: Limits,
+    /// Most memory of one trial.
+    pub(crate) trial_memory_max_bytes: u64,
     pub(crate) counters: Arc<Counters>,
     /// Wakes waiting claims: there may be something to claim.
     pub(crate) work: Arc<Notify>,
@@ -62,6 +64,7 @@ impl ServerState {
                 event_streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
                 uploads: Arc::new(Semaphore::new(limits::DATASET_UPLOADS_MAX)),
             },
+            trial_memory_max_bytes: options.trial_memory_max_bytes,
             counters: Arc::default(),
             work: Arc::default(),
             shutdown,

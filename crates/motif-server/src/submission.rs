@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use motif_data::DatasetEntry;
+use motif_data::{DatasetEntry, DatasetSummary};
 use motif_store::records::{ConditionRecord, NewSweep, NewTrial};
 use motif_sweep::{
+    errors::SPEC_ERRORS_MAX,
     ids::{SweepId, TrialId},
     lifecycle::Policy,
+    memory,
     plan::{Condition, Plan},
     spec::{SpecError, SpecErrors, SweepSpec},
+    trial::{ImageShape, TaskSize},
 };
+use serde_json::Value;
 
 use crate::{
     error::{ApiError, ApiResult},
@@ -31,7 +35,14 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
     let datasets = datasets(state, &plan).await?;
-    check_limits(&spec, &plan, &datasets).map_err(ApiError::Spec)?;
+    let most_bytes = state.trial_memory_max_bytes;
+    let checked = tokio::task::spawn_blocking(move || {
+        check_limits(&spec, &plan, &datasets)?;
+        check_memory(&spec, &plan, &datasets, most_bytes)?;
+        Ok((spec, plan, datasets))
+    });
+    let checked = checked.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
+    let (spec, plan, datasets) = checked.map_err(ApiError::Spec)?;
     let trials = plan.trials.iter().map(|trial| NewTrial {
         id: TrialId(state.ids.next()),
         condition: trial.condition,
@@ -92,7 +103,7 @@ async fn datasets(state: &ServerState, plan: &Plan) -> ApiResult<BTreeMap<String
     errors.or(found).map_err(ApiError::Spec)
 }
 
-/// A trial that asks for more examples than there are would fail on every worker.
+/// A trial that asks for more than its dataset has would fail on every worker.
 fn check_limits(
     spec: &SweepSpec,
     plan: &Plan,
@@ -102,35 +113,63 @@ fn check_limits(
     for condition in &plan.conditions {
         let config = &condition.config;
         let Some(entry) = datasets.get(&config.dataset) else { continue };
-        let limits = [
-            ("train_limit", config.train_limit, "training", entry.summary.train_examples),
-            ("test_limit", config.test_limit, "test", entry.summary.test_examples),
-        ];
-        for (key, limit, what, examples) in limits {
-            let Some(limit) = limit.filter(|&limit| limit > examples) else { continue };
-            let message = format!(
-                "expected at most {examples}: the dataset {:?} has {examples} {what} examples; leave it out to take all",
-                config.dataset
-            );
-            let error = SpecError::new(origin(spec, plan, condition, key), message);
-            errors.push(error.found(&serde_json::Value::from(limit)));
+        for violation in config.violations_on(&size(&entry.summary)) {
+            let message = format!("with the dataset {:?}, expected {}", config.dataset, violation.expected);
+            let field = origin(spec, plan, condition, &violation.field);
+            errors.push(SpecError { value: Some(violation.value), ..SpecError::new(field, message) });
         }
     }
     errors.or(())
 }
 
-/// Where the spec sets a condition's key: in an axis, in an arm, or for all trials.
+fn size(dataset: &DatasetSummary) -> TaskSize {
+    let &DatasetSummary { channels, height, width, train_examples, test_examples, classes, .. } = dataset;
+    let image = Some(ImageShape { channels, height, width });
+    let (features, classes) = (channels * height * width, usize::from(classes));
+    TaskSize { train_examples, test_examples, features, classes, image }
+}
+
+/// A trial that needs more memory than there is would take its worker down, again and again.
+fn check_memory(
+    spec: &SweepSpec,
+    plan: &Plan,
+    datasets: &BTreeMap<String, DatasetEntry>,
+    most_bytes: u64,
+) -> Result<(), SpecErrors> {
+    let mut errors = SpecErrors::default();
+    for condition in &plan.conditions {
+        let Some(DatasetEntry { summary, .. }) = datasets.get(&condition.config.dataset) else { continue };
+        if let Err(large) = memory::check(&condition.config, &size(summary), most_bytes) {
+            let (key, value) = (large.widest.key(), large.widest.value(&condition.config));
+            let error = SpecError::new(origin(spec, plan, condition, key), large.to_string());
+            errors.push(error.found(&value));
+        }
+        // Finding what would fit takes a while, and no more errors are kept.
+        if errors.0.len() >= SPEC_ERRORS_MAX {
+            break;
+        }
+    }
+    errors.or(())
+}
+
+/// Where the spec sets a condition's (dotted) key: in an axis, in an arm, or for all trials.
 fn origin(spec: &SweepSpec, plan: &Plan, condition: &Condition, key: &str) -> String {
-    if condition.axes.contains_key(key) {
+    if sets(key, |name| condition.axes.get(name)) {
         return format!("axes.{key}");
     }
     // Arms come after the crossed conditions.
     let crossed = plan.conditions.len().saturating_sub(spec.arms.len());
     let arm = (condition.index as usize).checked_sub(crossed);
-    match arm.filter(|&arm| spec.arms.get(arm).is_some_and(|keys| keys.contains_key(key))) {
+    match arm.filter(|&arm| spec.arms.get(arm).is_some_and(|keys| sets(key, |name| keys.get(name)))) {
         Some(arm) => format!("arms[{arm}].{key}"),
         None => format!("trial.{key}"),
     }
+}
+
+/// Whether a part of the spec has the (dotted) key, by itself or in its table.
+fn sets<'a>(key: &str, part: impl Fn(&str) -> Option<&'a Value>) -> bool {
+    let in_table = |(table, inner)| part(table).is_some_and(|value| value.get(inner).is_some());
+    part(key).is_some() || key.split_once('.').is_some_and(in_table)
 }
 
 fn unknown_dataset(name: &str, known: &[String]) -> SpecError {
@@ -139,7 +178,5 @@ fn unknown_dataset(name: &str, known: &[String]) -> SpecError {
         "this server has no dataset of that name; it has {}; `motif dataset import` adds one",
         known.join(", ")
     );
-    SpecError::new("trial.dataset", message)
-        .found(&serde_json::Value::from(name))
-        .suggest(nearest(name, known))
+    SpecError::new("trial.dataset", message).found(&Value::from(name)).suggest(nearest(name, known))
 }

@@ -222,3 +222,27 @@ async fn a_lease_that_is_no_lease_is_refused() {
         assert_eq!(problem.code, ProblemCode::StaleLease);
     }
 }
+
+#[tokio::test]
+async fn a_report_of_an_older_worker_is_taken_and_a_negative_cost_is_not() {
+    let app = TestApp::start().await;
+    app.admin().submit(&build::sweep("costs", 1)).await;
+    let worker = app.worker("w");
+    let lease = worker.claim(1).await.remove(0);
+    let mut report =
+        serde_json::to_value(build::report([("test_accuracy".into(), Some(0.5))].into())).unwrap();
+    report["spectra_s"] = json!(-1.0);
+    let request = worker.report(&lease, "complete", &json!({ "report": report }));
+    let problem = worker.caller.refused(request, StatusCode::BAD_REQUEST).await;
+    assert_eq!(
+        (problem.errors[0].field.as_str(), problem.errors[0].value.as_deref()),
+        ("report.spectra_s", Some("-1"))
+    );
+    for name in ["evaluation_s", "diagnostics_s", "spectra_s"] {
+        report.as_object_mut().unwrap().remove(name);
+    }
+    let reply: ReportReply = worker.say(&lease, "complete", &json!({ "report": report })).await;
+    assert_eq!(reply.state, TrialState::Succeeded);
+    let trial: Value = app.with(Scope::Read).get(&format!("/api/v1/trials/{}", lease.trial_id)).await;
+    assert_eq!((&trial["result"]["training_s"], trial["result"].get("spectra_s")), (&json!(0.5), None));
+}

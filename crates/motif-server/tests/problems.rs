@@ -263,16 +263,33 @@ async fn a_key_given_twice_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_limit_above_the_datasets_size_is_refused() {
+async fn what_asks_for_more_than_the_dataset_has_is_refused() {
     let app = TestApp::start().await;
     let caller = app.with(Scope::Submit);
     let entry = app.library.resolve("glyphs").unwrap().unwrap();
     let (train, test) = (entry.summary.train_examples, entry.summary.test_examples);
     type Change = fn(&mut Value, usize);
-    let changes: [(&str, usize, Change); 3] = [
+    let side = entry.summary.height.min(entry.summary.width) - 1;
+    let changes: [(&str, usize, Change); 8] = [
         ("trial.train_limit", train, |s, n| s["trial"]["train_limit"] = json!(n)),
         ("axes.test_limit", test, |s, n| s["axes"] = json!({"rule": ["bp", "sal"], "test_limit": [7, n]})),
         ("arms[0].train_limit", train, |s, n| s["arms"] = json!([{"label": "x", "train_limit": n}])),
+        ("trial.train_limit", train - 100, |s, n| {
+            s["metric"] = json!("validation_accuracy");
+            s["trial"]["validation"] = json!(100);
+            s["trial"]["train_limit"] = json!(n);
+        }),
+        ("arms[0].validation", train - 1, |s, n| {
+            let trial = s["trial"].as_object_mut().unwrap();
+            trial.remove("train_limit");
+            s["arms"] = json!([{"label": "x", "validation": n}]);
+        }),
+        ("trial.augment.shift", side, |s, n| s["trial"]["augment"] = json!({"shift": n, "flip": true})),
+        ("axes.augment.shift", side, |s, n| s["axes"] = json!({"augment.shift": [0, n]})),
+        ("arms[0].augment.shift", side, |s, n| {
+            s["arms"] =
+                json!([{"label": "x", "augment": {"shift": n}}, {"label": "y", "augment.flip": true}]);
+        }),
     ];
     for (field, size, change) in changes {
         let limited = |limit| {
@@ -291,4 +308,57 @@ async fn a_limit_above_the_datasets_size_is_refused() {
         assert!(error.message.contains(&format!("{size}")), "{error:?}");
         assert_eq!(caller.send(limited(size)).await.status(), StatusCode::CREATED, "{field}: all of them");
     }
+}
+
+#[tokio::test]
+async fn a_trial_that_cannot_fit_into_memory_is_refused() {
+    const MOST_BYTES: u64 = 256 << 20;
+    let app = TestApp::start_with(|options| options.trial_memory_max_bytes = MOST_BYTES).await;
+    let caller = app.with(Scope::Submit);
+    type Change = fn(&mut Value);
+    let cases: [(&str, &str, Change); 4] = [
+        ("trial.hidden", "[9000,9000]", |s| s["trial"]["hidden"] = json!([9000, 9000])),
+        ("axes.ratio", "90.0", |s| {
+            s["trial"]["hidden"] = json!([400, 300]);
+            s["axes"] = json!({"rule": ["sal"], "ratio": [1, 90]});
+        }),
+        ("arms[1].batch_size", "60000", |s| {
+            s["trial"]["hidden"] = json!([700]);
+            s["arms"] = json!([{"label": "x", "epochs": 2}, {"label": "y", "batch_size": 60_000}]);
+        }),
+        // Beyond what any machine has: no number overflows.
+        ("arms[0].hidden", "[16384", |s| {
+            s["arms"] = json!([{"label": "x", "hidden": vec![16_384; 64], "ratio": 100, "momentum": 0.9}]);
+        }),
+    ];
+    for (field, value, change) in cases {
+        let body = spec(|s| {
+            s.as_object_mut().unwrap().remove("baseline");
+            s["trial"].as_object_mut().unwrap().remove("train_limit");
+            change(s);
+        });
+        let request = caller.request(Method::POST, "/api/v1/sweeps").body(body);
+        let problem = caller.refused(request, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(problem.code, ProblemCode::InvalidSpec);
+        let error = problem.errors.iter().find(|error| error.field == field);
+        let error = error.unwrap_or_else(|| panic!("no error of {field} in {problem:?}"));
+        assert!(error.value.as_ref().is_some_and(|found| found.starts_with(value)), "{error:?}");
+        for part in
+            ["would need about ", "iB of memory beside its examples (", "at most 256.0 MiB (268435456 bytes)"]
+        {
+            assert!(error.message.contains(part), "no {part:?} in {error:?}");
+        }
+    }
+    let page: Value = caller.get("/api/v1/sweeps").await;
+    assert_eq!(page["items"], json!([]), "nothing was stored");
+    caller.submit(&build::sweep("small", 1)).await;
+
+    // What is said to fit does.
+    let sweep = |width: &Value| spec(|s| s["trial"]["hidden"] = json!([width, width]));
+    let request = caller.request(Method::POST, "/api/v1/sweeps").body(sweep(&json!(9000)));
+    let problem = caller.refused(request, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let fitting = |message: &str| message.split("at most ").last()?.split(' ').next()?.parse::<u64>().ok();
+    let fits = problem.errors.iter().filter_map(|error| fitting(&error.message)).min().unwrap();
+    let request = caller.request(Method::POST, "/api/v1/sweeps").body(sweep(&json!(fits)));
+    assert_eq!(caller.send(request).await.status(), StatusCode::CREATED, "{fits}");
 }

@@ -13,6 +13,36 @@ use motif_wire::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+#[tokio::test]
+async fn a_search_on_held_out_examples_knows_no_test_metric() {
+    let app = TestApp::start().await;
+    let caller = app.with(Scope::Submit);
+    let mut spec = build::sweep("search", 1);
+    spec["trial"]["validation"] = json!(50);
+    let request = caller.request(Method::POST, "/api/v1/sweeps").body(spec.to_string());
+    let problem = caller.refused(request, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(problem.code, ProblemCode::InvalidSpec);
+    let error = &problem.errors[0];
+    assert_eq!((error.field.as_str(), problem.errors.len()), ("metric", 1));
+    assert_eq!(error.suggestion.as_deref(), Some("validation_accuracy"), "{error:?}");
+
+    spec["metric"] = json!("validation_accuracy");
+    let sweep = caller.submit(&spec).await;
+    let worker = app.worker("w1");
+    for lease in worker.claim(10).await {
+        worker.complete(&lease, &[("validation_accuracy", accuracy(&lease)), ("train_loss", 1.0)]).await;
+    }
+    let reader = app.with(Scope::Read);
+    let path = format!("/api/v1/sweeps/{}", sweep.row.id);
+    let summary: Summary = reader.get(&format!("{path}/summary")).await;
+    assert_eq!((summary.metric.as_str(), summary.conditions[0].mean), ("validation_accuracy", Some(0.9)));
+    let known = ["train_accuracy", "train_loss", "validation_accuracy", "validation_loss"];
+    assert_eq!(summary.metrics, known);
+    let request = reader.request(Method::GET, &format!("{path}/summary?metric=test_accuracy"));
+    let problem = reader.refused(request, StatusCode::BAD_REQUEST).await;
+    assert!(problem.errors[0].message.contains("validation_accuracy"), "{problem:?}");
+}
+
 /// The condition's rule decides the accuracy, the seed adds a little.
 fn accuracy(lease: &Lease) -> f64 {
     let base = if lease.config["rule"] == "bp" { 0.9 } else { 0.8 };
@@ -82,10 +112,15 @@ async fn a_sweep_goes_from_submission_to_statistics() {
     let json: Value = reader.get(&format!("{path}/export?format=json")).await;
     assert_eq!(json["trials"].as_array().unwrap().len(), 6);
     assert_eq!(json["trials"][0]["result"]["provenance"]["host"], "here");
+    assert!(header.contains("training_s,evaluation_s,diagnostics_s,spectra_s,"), "{header}");
+    assert!(csv.lines().skip(1).all(|row| row.contains(",0.5,0.125,0.0625,0.25,")), "{csv}");
 
     let trial: TrialDetail = reader.get(&format!("/api/v1/trials/{}", leases[0].trial_id)).await;
     assert_eq!((trial.row.worker.as_deref(), trial.attempt_rows.len()), (Some("w1"), 1));
     assert_eq!(trial.row.metric, Some(accuracy(&leases[0])));
+    let report = trial.result.unwrap();
+    let costs = (report.evaluation_s, report.diagnostics_s, report.spectra_s);
+    assert_eq!(costs, (Some(0.125), Some(0.0625), Some(0.25)));
     let metrics: TrialMetrics = reader.get(&format!("/api/v1/trials/{}/metrics", leases[0].trial_id)).await;
     assert_eq!((metrics.attempt, metrics.points.len()), (1, 2));
     let attempts: Vec<Value> = reader.get(&format!("/api/v1/trials/{}/attempts", leases[0].trial_id)).await;

@@ -13,6 +13,7 @@ pub mod ids;
 mod keys;
 mod label;
 pub mod lifecycle;
+pub mod memory;
 mod metric;
 mod normal;
 mod order;

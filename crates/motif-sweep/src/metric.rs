@@ -1,4 +1,4 @@
-//! Which diagnostics the trials of a condition log, so that no sweep is compared by a number that nobody writes.
+//! Which metrics the trials of a condition log, so that no sweep is compared by a number that nobody writes.
 //!
 //! It knows the names that the engine gives and what each needs, but no values.
 
@@ -28,6 +28,7 @@ const BIAS: &str = "b";
 /// Refuses a metric that no condition can log.
 pub(crate) fn check(metric: &str, conditions: &[Condition], errors: &mut SpecErrors) {
     if FINAL_METRICS.contains(&metric) {
+        check_final(metric, conditions, errors);
         return;
     }
     let mut reasons = BTreeSet::new();
@@ -45,6 +46,24 @@ pub(crate) fn check(metric: &str, conditions: &[Condition], errors: &mut SpecErr
         .flatten()
         .map(|near| metric.replacen(family, near, 1));
     errors.push(SpecError::new("metric", message).found(&Value::from(metric)).suggest(suggestion));
+}
+
+/// The test split and the examples held out of the training split are not both measured on.
+fn check_final(metric: &str, conditions: &[Condition], errors: &mut SpecErrors) {
+    if conditions.iter().any(|condition| condition.config.final_metrics().contains(&metric)) {
+        return;
+    }
+    let (reason, other) = match metric.strip_prefix("test_") {
+        Some(kind) => {
+            ("all set `validation` and so never look at the test examples", format!("validation_{kind}"))
+        }
+        None => (
+            "none sets `validation`, so no examples are held out",
+            metric.replacen("validation_", "test_", 1),
+        ),
+    };
+    let message = format!("no condition of this sweep logs this metric: {reason}; compare {other} instead");
+    errors.push(SpecError::new("metric", message).found(&Value::from(metric)).suggest(Some(other)));
 }
 
 fn families() -> impl Iterator<Item = &'static str> {

@@ -1,4 +1,4 @@
-//! When two configs train the same thing: what a rule does not read does not tell conditions apart.
+//! When two configs train the same thing: what a trial does not read does not tell conditions apart.
 
 use motif_net::config::{Feedback, PerSynapse, RuleName, Synapse, TrialConfig};
 
@@ -20,6 +20,9 @@ pub(crate) fn sorted(mut config: TrialConfig) -> TrialConfig {
 fn normal(config: &TrialConfig) -> TrialConfig {
     let defaults = TrialConfig::default();
     let mut normal = sorted(config.clone());
+    if config.validation.is_some() {
+        normal.test_limit = defaults.test_limit;
+    }
     if !has_motif(config) {
         normal.ratio = defaults.ratio;
         normal.downstream_activation = defaults.downstream_activation;

@@ -29,8 +29,10 @@ pub const METRIC_MAX_CHARS: usize = 100;
 /// Axes of one sweep.
 pub const AXES_MAX: usize = 32;
 
-/// The metrics that every finished trial has.
-pub const FINAL_METRICS: [&str; 4] = ["test_accuracy", "test_loss", "train_accuracy", "train_loss"];
+/// The metrics that finished trials have: all of them those of the training examples, those with `validation` the ones
+/// of the examples held out, the others the ones of the test examples.
+pub const FINAL_METRICS: [&str; 6] =
+    ["test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "train_accuracy", "train_loss"];
 
 /// The replicates of every condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 
 use std::sync::LazyLock;
 
-use motif_net::config::{Diagnostics, NamedCadence, StepCadence, TrialConfig};
+use motif_net::config::{Augment, Diagnostics, NamedCadence, StepCadence, TrialConfig};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
 };
 
 pub use crate::errors::{SpecError, SpecErrors};
+pub use motif_net::{ImageShape, TaskSize};
 
 /// Reads a trial from TOML; what it leaves out has its default.
 ///
@@ -45,8 +47,19 @@ fn from_map(given: &Map<String, Value>) -> Result<TrialConfig, SpecErrors> {
     errors.or(config)
 }
 
-/// The defaults, as a table.
-static DEFAULTS: LazyLock<Map<String, Value>> = LazyLock::new(|| to_map(&TrialConfig::default()));
+/// The metrics that trials of a stored config have once they succeeded; `None` of what is no config.
+#[must_use]
+pub fn final_metrics(config: &Value) -> Option<[&'static str; 4]> {
+    TrialConfig::deserialize(config).ok().map(|config| config.final_metrics())
+}
+
+/// The defaults, as a table. `augment`, which a config leaves out while it is off, is there: its keys can be reached.
+static DEFAULTS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    let mut defaults = to_map(&TrialConfig::default());
+    let off = serde_json::to_value(Augment::default()).expect("a config is plain data");
+    defaults.insert("augment".to_owned(), off);
+    defaults
+});
 
 /// A config as a table.
 pub(crate) fn to_map(config: &TrialConfig) -> Map<String, Value> {

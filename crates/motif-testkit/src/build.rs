@@ -34,6 +34,9 @@ pub fn report(metrics: BTreeMap<String, Option<f64>>) -> TrialReport {
         metrics,
         result_hash: "ab".repeat(32),
         training_s: 0.5,
+        evaluation_s: Some(0.125),
+        diagnostics_s: Some(0.0625),
+        spectra_s: Some(0.25),
         provenance: Provenance {
             version: "0.0.0-test".into(),
             commit: None,

@@ -121,8 +121,17 @@ pub struct TrialReport {
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Hash over the final weights and metrics.
     pub result_hash: String,
-    /// Seconds of training, as the worker saw them; outside the hash.
+    /// Seconds from the first step to the last, as the worker saw them; outside the hash.
     pub training_s: f64,
+    /// Seconds of them spent on the test examples; absent from a worker that does not measure them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_s: Option<f64>,
+    /// Seconds of them spent on diagnostics; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics_s: Option<f64>,
+    /// Seconds of them spent on spectra; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectra_s: Option<f64>,
     /// Where and by what it was made.
     pub provenance: Provenance,
 }

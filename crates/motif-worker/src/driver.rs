@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::{
     core::{CallError, Core, Effect, Fate, Input, LeaseKey, Limits, Notice, Report},
     executor::Executor,
+    idle::IdleSlots,
     observer::Control,
     provenance::{host_name, version},
 };
@@ -132,8 +133,10 @@ pub async fn run_with_limits(
         instruction_set: motif_net::instruction_set().to_owned(),
     };
     tracing::info!(worker = %hello.id, name = hello.name, slots, server = client.server(), "worker started");
+    let slots = IdleSlots::new(slots).map_err(|source| WorkerError::Threads { source })?;
     let executor = Executor {
         pool,
+        slots: Arc::new(slots),
         library: Arc::new(library),
         client: client.clone(),
         clock: Arc::clone(&clock),

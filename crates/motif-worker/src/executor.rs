@@ -11,7 +11,10 @@ use std::{
 
 use motif_client::{Client, ClientError};
 use motif_data::{Dataset, Library, LibraryError, Split};
-use motif_net::{Examples, Outcome, Task, TrialConfig, TrialResult, Values, total_steps};
+use motif_net::{
+    Examples, ImageShape, Outcome, SpareThreads, Task, TaskError, Trainer, TrialConfig, TrialResult, Values,
+    total_steps,
+};
 use motif_sweep::{clock::Clock, plan::config_hash, trial};
 use motif_wire::{
     trials::TrialReport,
@@ -21,6 +24,8 @@ use tokio::sync::{Mutex, mpsc::Sender};
 
 use crate::{
     core::{Ending, Input},
+    costs::Costs,
+    idle::IdleSlots,
     observer::{Control, Reporter},
     provenance::provenance,
 };
@@ -33,6 +38,7 @@ const FETCH_DELAY: Duration = Duration::from_secs(1);
 /// What trains.
 pub(crate) struct Executor {
     pub(crate) pool: rayon::ThreadPool,
+    pub(crate) slots: Arc<IdleSlots>,
     pub(crate) library: Arc<Library>,
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
@@ -157,8 +163,10 @@ impl Executor {
                     clock: Arc::clone(&executor.clock),
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
+                    costs: Costs::default(),
                 };
-                train(&prepared, reporter, &*executor.clock)
+                let _occupied = executor.slots.occupy();
+                train(&prepared, reporter, &executor.slots, &*executor.clock)
             }));
             let ending = trained.unwrap_or_else(|panic| {
                 Ending::Failed(failure(false, format!("the training panicked: {}", said(&*panic))))
@@ -170,11 +178,9 @@ impl Executor {
 }
 
 /// Trains a trial on this thread.
-fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Ending {
+fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, clock: &dyn Clock) -> Ending {
     let Prepared { config, seed, dataset, dataset_hash } = prepared;
-    let features = dataset.features();
-    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
-    let task = match Task::new(train, test, usize::from(dataset.classes())) {
+    let task = match task(dataset) {
         Ok(task) => task,
         Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
     };
@@ -183,8 +189,8 @@ fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Endi
     }
     reporter.step(0);
     let started = clock.monotonic();
-    let result = match motif_net::train(config, *seed, &task, &mut reporter) {
-        Ok(result) => result,
+    let result = match Trainer::new(config, *seed, &task) {
+        Ok(trainer) => trainer.helped_by(Arc::clone(slots) as Arc<dyn SpareThreads>).run(&mut reporter),
         Err(error) => return Ending::Failed(failure(false, error.to_string())),
     };
     let training_s = clock.monotonic().saturating_sub(started).as_secs_f64();
@@ -202,8 +208,19 @@ fn train(prepared: &Prepared, mut reporter: Reporter, clock: &dyn Clock) -> Endi
         metrics: metrics.collect(),
         result_hash,
         training_s,
+        evaluation_s: Some(reporter.costs.evaluation.as_secs_f64()),
+        diagnostics_s: Some(reporter.costs.diagnostics.as_secs_f64()),
+        spectra_s: Some(reporter.costs.spectra.as_secs_f64()),
         provenance,
     }))
+}
+
+fn task(dataset: &Dataset) -> Result<Task<'_>, TaskError> {
+    let features = dataset.features();
+    let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
+    let shape = dataset.shape();
+    let image = ImageShape { channels: shape.channels, height: shape.height, width: shape.width };
+    Task::new(train, test, usize::from(dataset.classes()))?.with_image(image)
 }
 
 fn examples(split: &Split, features: usize) -> Examples<'_> {

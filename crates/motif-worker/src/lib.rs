@@ -4,10 +4,14 @@
 //! the leases it holds, the machine's clocks and entropy, which are parameters.
 
 pub mod core;
+mod costs;
 mod driver;
 mod executor;
+mod idle;
 mod observer;
 mod provenance;
 
+pub use costs::Costs;
 pub use driver::{WorkerError, WorkerOptions, WorkerSummary, run, run_with_limits};
+pub use idle::IdleSlots;
 pub use provenance::{host_name, provenance};

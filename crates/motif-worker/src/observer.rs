@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use motif_net::{Observer, Point};
+use motif_net::{Observer, Phase, Point};
 use motif_sweep::clock::Clock;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::core::{Input, LoggedPoint};
+use crate::{
+    core::{Input, LoggedPoint},
+    costs::Costs,
+};
 
 /// A training's step is told this often.
 const STEP_EVERY: Duration = Duration::from_millis(250);
@@ -62,6 +65,7 @@ pub(crate) struct Reporter {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) total_steps: u64,
     pub(crate) told_at: Duration,
+    pub(crate) costs: Costs,
 }
 
 impl Reporter {
@@ -86,6 +90,14 @@ impl Observer for Reporter {
             values: values.map(|(name, value)| (name.clone(), Some(*value))).collect(),
         };
         self.tell(Input::Logged { attempt: self.attempt, point });
+    }
+
+    fn begin(&mut self, _: u64, _: Phase) {
+        self.costs.begin(self.clock.monotonic());
+    }
+
+    fn end(&mut self, _: u64, phase: Phase) {
+        self.costs.end(phase, self.clock.monotonic());
     }
 
     fn proceed(&mut self, step: u64) -> bool {

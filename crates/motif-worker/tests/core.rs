@@ -114,7 +114,18 @@ fn result(diverged_step: Option<u64>) -> Box<TrialReport> {
     let provenance =
         Provenance { version, commit, instruction_set, platform, host, dataset_hash, config_hash };
     let (metrics, result_hash) = (BTreeMap::new(), text());
-    Box::new(TrialReport { diverged_step, steps: 9, metrics, result_hash, training_s: 1.0, provenance })
+    let (training_s, evaluation_s, diagnostics_s, spectra_s) = (1.0, Some(0.25), Some(0.5), None);
+    Box::new(TrialReport {
+        diverged_step,
+        steps: 9,
+        metrics,
+        result_hash,
+        training_s,
+        evaluation_s,
+        diagnostics_s,
+        spectra_s,
+        provenance,
+    })
 }
 
 fn trained() -> Ending {

@@ -276,7 +276,18 @@ fn report() -> Box<TrialReport> {
         config_hash: String::new(),
     };
     let (metrics, result_hash) = (BTreeMap::new(), String::new());
-    Box::new(TrialReport { diverged_step: None, steps: 6, metrics, result_hash, training_s: 0.0, provenance })
+    let (training_s, evaluation_s, diagnostics_s, spectra_s) = (0.0, None, None, None);
+    Box::new(TrialReport {
+        diverged_step: None,
+        steps: 6,
+        metrics,
+        result_hash,
+        training_s,
+        evaluation_s,
+        diagnostics_s,
+        spectra_s,
+        provenance,
+    })
 }
 
 #[test]

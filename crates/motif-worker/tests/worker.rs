@@ -281,6 +281,10 @@ async fn trials_are_trained_side_by_side_and_alike() {
         assert_eq!((report.diverged_step, report.steps), (None, 9));
         assert!(report.metrics.contains_key("test_accuracy"), "{:?}", report.metrics);
         assert_eq!(report.provenance.dataset_hash, hash);
+        // Three epochs, with diagnostics at each and no spectra: all of them within the whole.
+        let costs = [report.evaluation_s, report.diagnostics_s, report.spectra_s].map(Option::unwrap);
+        assert!(costs[0] > 0.0 && costs[1] > 0.0 && costs[2] == 0.0, "{costs:?}");
+        assert!(costs[0] + costs[1] <= report.training_s, "{costs:?} {}", report.training_s);
         assert_eq!(report.provenance.config_hash.len(), 64);
         let seqs: Vec<_> = heard.points.iter().map(|(seq, _)| *seq).collect();
         assert!(seqs.len() >= 3, "{seqs:?}");
@@ -292,6 +296,25 @@ async fn trials_are_trained_side_by_side_and_alike() {
     assert_eq!((first.max, first.wait_s, first.worker.slots), (2, 20, 2));
     assert_eq!(first.secret.len(), 64);
     assert_eq!(bench.end().await.unwrap(), WorkerSummary { succeeded: 3, ..WorkerSummary::default() });
+}
+
+#[tokio::test]
+async fn held_out_examples_and_moved_images_reach_the_engine() {
+    let (dataset, hash) = (tiny(), tiny().content_hash());
+    let validation = json!({ "validation": 20, "augment": { "shift": 1, "flip": true } });
+    let too_far = json!({ "augment": { "shift": 4 } });
+    let server = serving([lease(1, &hash, validation), lease(2, &hash, too_far)]);
+    let bench = Bench::start(1, Some(&dataset), server);
+    let heard = |n| bench.server.heard(Uuid::from_u128(n), |heard| heard.completion.clone());
+    let report = heard(1).await.report;
+    assert_eq!(report.steps, 6, "40 of 60 examples are learnt from");
+    let judged: Vec<&str> =
+        report.metrics.keys().map(String::as_str).filter(|it| !it.contains('.')).collect();
+    assert_eq!(judged, ["rate", "train_accuracy", "train_loss", "validation_accuracy", "validation_loss"]);
+    let failed = bench.server.heard(Uuid::from_u128(2), |heard| heard.failure.clone()).await;
+    assert!(failed.reason.contains("augment.shift is 4, expected at most 3"), "{failed:?}");
+    assert!(!failed.retryable, "{failed:?}");
+    bench.end().await.unwrap();
 }
 
 #[tokio::test]

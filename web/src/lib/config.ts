@@ -14,7 +14,7 @@ export interface ConfigGroup {
 }
 
 const GROUPS: [string, RegExp][] = [
-  ['Data', /^(dataset|train_limit|test_limit)$/],
+  ['Data', /^(dataset|train_limit|test_limit|validation|augment\..*)$/],
   ['Network', /^(hidden|ratio|activation|downstream_activation|init_scale_v|biases)$/],
   ['Learning', /^(rule|plastic|hebbian_partner|clip_norm|momentum|updates.*|rates\..*|decay\..*)$/],
   ['Training', /^(epochs|batch_size|schedule|divergence_bound|diagnostics.*)$/],

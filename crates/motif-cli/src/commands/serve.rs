@@ -14,7 +14,10 @@ use motif_store::{
     Store,
     sqlite::{Options, SqliteStore},
 };
-use motif_sweep::clock::{Clock, Entropy};
+use motif_sweep::{
+    clock::{Clock, Entropy},
+    memory::MAX_TRIAL_BYTES,
+};
 use motif_wire::system::Scope;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -38,7 +41,7 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Opens store and library, binds the socket, and at the first start makes the admin token.
-    pub(crate) async fn new(data: &Path, listen: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(data: &Path, listen: &str, trial_memory_max_bytes: u64) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -50,7 +53,8 @@ impl Prepared {
         let library = Arc::new(Library::open(data)?);
         let admin_token = motif_server::ensure_admin_token(store.as_ref(), &clock, &entropy).await?;
         let address = listener.local_addr()?;
-        let options = ServerOptions::new(Arc::clone(&store) as Arc<dyn Store>, library, clock, entropy);
+        let mut options = ServerOptions::new(Arc::clone(&store) as Arc<dyn Store>, library, clock, entropy);
+        options.trial_memory_max_bytes = trial_memory_max_bytes;
         Ok(Self { address, admin_token, listener, store, options })
     }
 
@@ -78,7 +82,9 @@ impl Prepared {
 
 pub(crate) async fn run(global: &Global, args: &Serve) -> anyhow::Result<Outcome> {
     let shutdown = signals::shutdown()?;
-    let server = Prepared::new(&global.data_dir()?, &args.listen).await?;
+    // Workers are elsewhere: this machine's memory says nothing of theirs.
+    let most_bytes = args.max_trial_memory.map_or(MAX_TRIAL_BYTES, |size| size.as_u64());
+    let server = Prepared::new(&global.data_dir()?, &args.listen, most_bytes).await?;
     if let Some(path) = &args.worker_token_file {
         ensure_worker_token(&server, path).await?;
     }

@@ -106,9 +106,15 @@ fn trial_text(trial: &TrialDetail) -> String {
             let value = value.map_or_else(|| "not finite".to_owned(), |value| format!("{value:.6}"));
             text.push_str(&format!("  {name} = {value}\n"));
         }
+        let costs = [
+            ("test examples", result.evaluation_s),
+            ("diagnostics", result.diagnostics_s),
+            ("spectra", result.spectra_s),
+        ];
         text.push_str(&format!(
-            "trained in {} by {} ({}, {})\n",
+            "trained in {}{} by {} ({}, {})\n",
             duration(result.training_s),
+            output::costs(&costs),
             row.worker.as_deref().unwrap_or("?"),
             result.provenance.host,
             result.provenance.instruction_set

@@ -11,14 +11,15 @@ use crate::{
     args::{Global, Up},
     commands::{Outcome, serve::Prepared},
     context::{ClientFile, LocalTokens},
-    signals,
+    signals, system,
 };
 use children::Children;
 
 pub(crate) async fn run(global: &Global, args: &Up) -> anyhow::Result<Outcome> {
     let shutdown = signals::shutdown()?;
     let data = global.data_dir()?;
-    let mut server = Prepared::new(&data, &args.listen).await?;
+    let most_bytes = args.max_trial_memory.map_or_else(system::trial_memory_max_bytes, |size| size.as_u64());
+    let mut server = Prepared::new(&data, &args.listen, most_bytes).await?;
     let url = server.url();
     let tokens = LocalTokens::of(&data)?;
     server.accept(&tokens.worker, "local worker", &[Scope::Worker]);

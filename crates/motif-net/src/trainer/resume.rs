@@ -39,7 +39,7 @@ impl<'a> Trainer<'a> {
         let mut writer = Writer::new(4 * numbers + FIXED_BYTES);
         writer.hash(&config_hash(&self.config));
         writer.integer(self.seed);
-        writer.hash(self.task_hash.get_or_init(|| task_hash(&self.task)));
+        writer.hash(self.task_hash.get_or_init(|| task_hash(&self.task, &self.config)));
         writer.text(instruction_set());
         writer.integer(self.steps);
         writer.integer(u64::from(self.started));
@@ -117,7 +117,7 @@ impl<'a> Trainer<'a> {
         let own = config_hash(&self.config);
         CheckpointError::unless_equal("config hash", hex(&reader.hash()?), hex(&own))?;
         CheckpointError::unless_equal("seed", reader.integer()?.to_string(), self.seed.to_string())?;
-        let own = self.task_hash.get_or_init(|| task_hash(&self.task));
+        let own = self.task_hash.get_or_init(|| task_hash(&self.task, &self.config));
         CheckpointError::unless_equal("task hash", hex(&reader.hash()?), hex(own))?;
         CheckpointError::unless_equal(
             "instruction set",
@@ -148,12 +148,18 @@ fn config_hash(config: &TrialConfig) -> [u8; 32] {
     *blake3::hash(&json).as_bytes()
 }
 
-/// BLAKE3 of everything a trial can see of its task.
-fn task_hash(task: &Task<'_>) -> [u8; 32] {
+/// BLAKE3 of everything a trial of this config can see of its task.
+fn task_hash(task: &Task<'_>, config: &TrialConfig) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(task.classes as u64).to_le_bytes());
-    for split in [&task.train, &task.test] {
-        hash_examples(&mut hasher, split);
+    hash_examples(&mut hasher, &task.train);
+    if config.validation.is_none() {
+        hash_examples(&mut hasher, &task.test);
+    }
+    if let Some(image) = task.image.filter(|_| !config.augment.is_off()) {
+        for number in [image.channels, image.height, image.width] {
+            hasher.update(&(number as u64).to_le_bytes());
+        }
     }
     *hasher.finalize().as_bytes()
 }

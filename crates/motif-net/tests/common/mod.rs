@@ -7,7 +7,7 @@ pub(crate) mod random;
 
 use std::collections::BTreeMap;
 
-use motif_net::{Examples, NamedTensor, Observer, Outcome, Point, Task, TrialConfig, Values};
+use motif_net::{Examples, ImageShape, NamedTensor, Observer, Outcome, Point, Task, TrialConfig, Values};
 use ndarray::{Array2, ArrayView2};
 
 /// Owned examples of a small task: classes are noisy prototypes.
@@ -35,7 +35,15 @@ impl Toy {
 
     pub(crate) fn task(&self) -> Task<'_> {
         Task::new(borrow(&self.train, self.features), borrow(&self.test, self.features), self.classes)
+            .and_then(|task| task.with_image(self.image()))
             .expect("a toy task is sound")
+    }
+
+    /// One plane, as square as the number of features allows.
+    fn image(&self) -> ImageShape {
+        let fits = |height: &usize| self.features.is_multiple_of(*height) && height.pow(2) <= self.features;
+        let height = (1..=self.features).rfind(fits).expect("1 fits");
+        ImageShape { channels: 1, height, width: self.features / height }
     }
 }
 

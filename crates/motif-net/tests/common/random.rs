@@ -2,11 +2,13 @@
 
 use motif_net::TrialConfig;
 use motif_net::config::{
-    Activation, Diagnostics, DownstreamActivation, Feedback, HebbianPartner, LocalSignal, NamedCadence,
-    PerSynapse, RuleName, Schedule, StepCadence, Synapse, UpdateTerm, Updates,
+    Activation, Augment, Diagnostics, DownstreamActivation, Feedback, HebbianPartner, LocalSignal,
+    NamedCadence, PerSynapse, RuleName, Schedule, StepCadence, Synapse, UpdateTerm, Updates,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+
+use super::Toy;
 
 fn rates() -> impl Strategy<Value = PerSynapse> {
     let rate = || prop_oneof![Just(0.0), 0.0..0.5, 0.0..999.0];
@@ -70,10 +72,30 @@ prop_compose! {
     }
 }
 
+/// Splits and images of the toy tasks that fit each of these configs, once [`within`] it.
+pub(crate) fn toy() -> Toy {
+    Toy::new(26, 7, 12, 3)
+}
+
+/// The config with limits that the toy can keep.
+pub(crate) fn within(config: TrialConfig) -> TrialConfig {
+    let left = 26 - config.validation.unwrap_or(0);
+    TrialConfig {
+        train_limit: config.train_limit.map(|limit| limit.min(left)),
+        test_limit: config.test_limit.map(|limit| limit.min(7)),
+        ..config
+    }
+}
+
 prop_compose! {
     pub(crate) fn config()(
         circuit in circuit(),
         (train_limit, test_limit) in (prop::option::of(0..30_usize), prop::option::of(1..8_usize)),
+        validation in prop::option::of(0..9_usize),
+        augment in prop_oneof![
+            Just(Augment::default()),
+            (0..3_usize, any::<bool>()).prop_map(|(shift, flip)| Augment { shift, flip }),
+        ],
         (epochs, batch_size) in (0..4_usize, 1..40_usize),
         schedule in select(vec![Schedule::Constant, Schedule::Cosine]),
         clip_norm in prop_oneof![Just(0.0), 0.0..2.0],
@@ -83,7 +105,7 @@ prop_compose! {
         (diagnostics, spectra) in (diagnostics(), diagnostics()),
     ) -> TrialConfig {
         TrialConfig {
-            momentum, biases, spectra,
+            momentum, biases, spectra, validation, augment,
             train_limit, test_limit, epochs, batch_size, schedule, clip_norm, init_scale_v, rates, decay, diagnostics,
             ..circuit
         }

@@ -194,9 +194,17 @@ fn check_report(report: &TrialReport) -> ApiResult<()> {
         let message = format!("must be {HASH_DIGITS} hexadecimal digits");
         return Err(ApiError::rule("report.result_hash", message, Some(shown(hash))));
     }
-    if !(report.training_s >= 0.0 && report.training_s.is_finite()) {
-        let message = "must be a number that is not negative";
-        return Err(ApiError::rule("report.training_s", message, Some(report.training_s.to_string())));
+    let times = [
+        ("report.training_s", Some(report.training_s)),
+        ("report.evaluation_s", report.evaluation_s),
+        ("report.diagnostics_s", report.diagnostics_s),
+        ("report.spectra_s", report.spectra_s),
+    ];
+    for (field, seconds) in times {
+        if let Some(seconds) = seconds.filter(|seconds| !(*seconds >= 0.0 && seconds.is_finite())) {
+            let message = "must be a number that is not negative";
+            return Err(ApiError::rule(field, message, Some(seconds.to_string())));
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A sweep's statistics and its export.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::State,
@@ -8,7 +10,7 @@ use axum::{
 };
 use motif_stats::Correction;
 use motif_store::records::{SweepRecord, TrialRecord};
-use motif_sweep::ids::SweepId;
+use motif_sweep::{ids::SweepId, trial};
 use motif_wire::statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary};
 use utoipa::IntoParams;
 
@@ -265,10 +267,13 @@ async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialReco
     Ok(trials)
 }
 
-/// Metrics that a final value may be asked of: those reported, and the ones every trial has.
+/// Metrics that a final value may be asked of: those reported, and the ones that trials of these conditions will have.
 fn final_metrics(material: &Material) -> Vec<String> {
-    let always = motif_sweep::spec::FINAL_METRICS.iter().map(|name| (*name).to_owned());
-    material.metric_names(always.chain([material.sweep.metric.clone()]).collect())
+    let conditions = material.conditions.iter();
+    let to_come: BTreeSet<&str> =
+        conditions.filter_map(|condition| trial::final_metrics(&condition.config)).flatten().collect();
+    let to_come = to_come.into_iter().map(str::to_owned);
+    material.metric_names(to_come.chain([material.sweep.metric.clone()]).collect())
 }
 
 /// The metric that was asked for, when it is known; the sweep's own when none was.

@@ -34,7 +34,8 @@ const MIDDLE: [&str; 11] = [
     "reason",
 ];
 /// Columns after the metrics.
-const TRAILING: [&str; 3] = ["training_s", "started_at", "finished_at"];
+const TRAILING: [&str; 6] =
+    ["training_s", "evaluation_s", "diagnostics_s", "spectra_s", "started_at", "finished_at"];
 
 /// A sweep with everything that is known of its trials.
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,8 +132,16 @@ fn middle(trial: &TrialRecord, condition: Option<&ConditionRecord>) -> [String; 
 }
 
 fn trailing(trial: &TrialRecord) -> ApiResult<[String; TRAILING.len()]> {
-    let training_s = convert::trial_report(trial)?.map(|report| report.training_s);
-    Ok([optional(training_s), optional(trial.started_at), optional(trial.finished_at)])
+    let report = convert::trial_report(trial)?;
+    let seconds = |of: fn(&TrialReport) -> Option<f64>| optional(report.as_ref().and_then(of));
+    Ok([
+        seconds(|report| Some(report.training_s)),
+        seconds(|report| report.evaluation_s),
+        seconds(|report| report.diagnostics_s),
+        seconds(|report| report.spectra_s),
+        optional(trial.started_at),
+        optional(trial.finished_at),
+    ])
 }
 
 fn by_index(material: &Material) -> BTreeMap<u32, &ConditionRecord> {

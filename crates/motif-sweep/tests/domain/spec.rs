@@ -1,5 +1,6 @@
 //! A sweep is read strictly, crossed in the order of its text, and each of its problems is named.
 
+use motif_net::config::Augment;
 use motif_sweep::{
     lifecycle::Policy,
     plan::Plan,
@@ -76,6 +77,7 @@ fn conditions_that_train_the_same_are_refused() {
         "name = \"a\"\n[axes]\nplastic = [[\"w\", \"v\"], [\"v\", \"w\"]]",
         "name = \"a\"\n[trial]\nrule = \"linear\"\n[axes]\nactivation = [\"relu\", \"tanh\"]",
         "name = \"a\"\n[[arms]]\nlabel = \"x\"\n[[arms]]\nlabel = \"y\"\nratio = 2",
+        "name = \"a\"\nmetric = \"train_loss\"\n[trial]\nvalidation = 9\n[axes]\ntest_limit = [1, 2]",
     ] {
         assert!(SweepSpec::from_toml(text).is_err(), "{text}");
     }
@@ -229,6 +231,50 @@ fn a_metric_that_no_condition_logs_is_refused_with_the_reason() {
     }
     let one_of_two = "name = \"a\"\nmetric = \"cos_v.1\"\n[axes]\nrule = [\"bp\", \"sal\"]";
     assert!(SweepSpec::from_toml(one_of_two).is_ok(), "one condition that logs it is enough");
+}
+
+#[test]
+fn a_sweep_compares_what_it_measures_on() {
+    let text = |metric: &str, trial: &str| format!("name = \"a\"\n{metric}[trial]\n{trial}\nepochs = 1");
+    for (metric, trial, meant, line) in [
+        ("", "validation = 9", "validation_accuracy", None),
+        ("metric = \"test_accuracy\"\n", "validation = 9", "validation_accuracy", Some(2)),
+        ("metric = \"test_loss\"\n", "validation = 9", "validation_loss", Some(2)),
+        ("metric = \"validation_accuracy\"\n", "", "test_accuracy", Some(2)),
+        ("metric = \"validation_loss\"\n", "", "test_loss", Some(2)),
+    ] {
+        let error = only(&text(metric, trial));
+        assert_eq!((&*error.field, error.line), ("metric", line), "{error}");
+        assert_eq!(error.suggestion.as_deref(), Some(meant), "{error}");
+        assert!(error.message.contains(meant) && error.message.contains("`validation`"), "{error}");
+        let right = text(&format!("metric = \"{meant}\"\n"), trial);
+        assert!(SweepSpec::from_toml(&right).is_ok(), "{right}");
+    }
+    for trial in ["", "validation = 9"] {
+        assert!(SweepSpec::from_toml(&text("metric = \"train_loss\"\n", trial)).is_ok());
+    }
+    let one_of_two = "name = \"a\"\n[[arms]]\nlabel = \"x\"\n[[arms]]\nlabel = \"y\"\nvalidation = 9";
+    assert!(SweepSpec::from_toml(one_of_two).is_ok(), "one condition that logs it is enough");
+    let near = only("name = \"a\"\nmetric = \"validation_acuracy\"\n[trial]\nvalidation = 9");
+    assert_eq!(near.suggestion.as_deref(), Some("validation_accuracy"));
+}
+
+#[test]
+fn augmentation_can_be_swept_by_key_and_by_table() {
+    let text = "name = \"a\"\n[trial]\naugment = { flip = true }\n[axes]\n\"augment.shift\" = [0, 1, 2]";
+    let plan = plan(text);
+    assert_eq!(labels(&plan), ["augment.shift=0", "augment.shift=1", "augment.shift=2"]);
+    let augments = plan.conditions.iter().map(|condition| condition.config.augment);
+    assert!(augments.eq([0, 1, 2].map(|shift| Augment { shift, flip: true })));
+    let text = "name = \"a\"\nbaseline = { \"augment.shift\" = 0 }\n[axes]\naugment = [{}, { shift = 2 }]";
+    assert_eq!(self::plan(text).baseline, Some(0));
+    let error = only("name = \"a\"\n[axes]\n\"augment.shft\" = [1]");
+    assert_eq!((&*error.field, error.suggestion.as_deref()), ("axes.augment.shft", Some("augment.shift")));
+    let error = only("name = \"a\"\n[axes]\n\"augment.shift\" = [1, 2000]");
+    assert_eq!((&*error.field, error.line), ("axes.augment.shift", Some(3)));
+    assert!(
+        errors("name = \"a\"\n[axes]\naugment = [{}, { shift = 0 }]")[0].message.contains("train the same")
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A trial's config is read strictly, and everything that is wrong is told at once.
 
-use motif_net::config::{Diagnostics, NamedCadence, StepCadence, Synapse, TrialConfig};
-use motif_sweep::trial::{SpecError, from_json, from_toml};
+use motif_net::config::{Augment, Diagnostics, NamedCadence, StepCadence, Synapse, TrialConfig};
+use motif_sweep::plan::config_hash;
+use motif_sweep::trial::{SpecError, final_metrics, from_json, from_toml};
 use serde_json::json;
 
 fn errors(text: &str) -> Vec<SpecError> {
@@ -32,6 +33,8 @@ fn every_field_can_be_written() {
         dataset = "mnist"
         train_limit = 1_000
         test_limit = 0x10
+        validation = 500
+        augment = { flip = true }
         hidden = [20, 10]
         rule = "last_layer"
         activation = "tanh"
@@ -49,6 +52,7 @@ fn every_field_can_be_written() {
     "#;
     let config = from_toml(text).unwrap();
     assert_eq!((config.train_limit, config.test_limit), (Some(1000), Some(16)));
+    assert_eq!((config.validation, config.augment), (Some(500), Augment { shift: 0, flip: true }));
     assert_eq!(config.diagnostics, Diagnostics::Steps(StepCadence { every_steps: 10 }));
     assert_eq!(
         from_toml("diagnostics = \"off\"").unwrap().diagnostics,
@@ -74,12 +78,20 @@ fn an_unknown_key_names_the_nearest_and_its_place() {
         ("downstream_actvation", "downstream_activation"),
         ("clipnorm", "clip_norm"),
         ("trainlimit", "train_limit"),
+        ("validate", "validation"),
+        ("augmentation", "augment"),
     ] {
         assert_eq!(only(&format!("{typo} = 1")).suggestion.as_deref(), Some(meant), "{typo}");
     }
     let error = only("rates = { w = 0.1, wbar = 0.2 }");
     assert_eq!((error.field.as_str(), error.suggestion.as_deref()), ("rates.wbar", Some("w_bar")));
     assert_eq!((error.line, error.column), (Some(1), Some(20)));
+    let errors = errors("[augment]\nshfit = 2\nflips = true");
+    let keys = errors.iter().map(|error| (error.field.as_str(), error.suggestion.as_deref(), error.line));
+    assert!(
+        keys.eq([("augment.shfit", Some("shift"), Some(2)), ("augment.flips", Some("flip"), Some(3))]),
+        "{errors:?}"
+    );
     let error = only("[diagnostics]\nevery_step = 5");
     assert_eq!(
         (error.field.as_str(), error.suggestion.as_deref()),
@@ -114,6 +126,12 @@ fn wrong_types_name_field_value_and_what_is_right() {
         ("rates = 0.1", "rates", "a table", "0.1"),
         ("rates = { v = [1] }", "rates.v", "a number", "[1]"),
         ("dataset = 5", "dataset", "text", "5"),
+        ("validation = \"many\"", "validation", "a whole number, 0 or more", "\"many\""),
+        ("augment = 3", "augment", "a table", "3"),
+        ("augment = { shift = -1 }", "augment.shift", "a whole number, 0 or more", "-1"),
+        ("augment.flip = 1", "augment.flip", "true or false", "1"),
+        ("augment = { shift = 1024 }", "augment.shift", "a whole number from 0 to 1023", "1024"),
+        ("validation = 0", "validation", "a whole number from 1", "0"),
     ];
     for (text, field, right, value) in cases {
         let error = only(text);
@@ -212,4 +230,26 @@ fn a_rule_as_data_can_be_swept() {
         plan.conditions.iter().map(|condition| condition.config.updates.v_bar.len()).collect();
     assert_eq!(terms, [0, 1, 1]);
     assert!(plan.conditions.iter().all(|condition| condition.config.updates.w.len() == 1));
+}
+
+#[test]
+fn a_configs_hash_is_pinned() {
+    // Results are found by it: a new key must be left out while it has no effect.
+    assert_eq!(
+        config_hash(&TrialConfig::default()),
+        "646cf98b1d5a72588411dab3e13e76e88026e701358cf5d1d771c8f53ceea0ff"
+    );
+    let off = from_toml("augment = { shift = 0, flip = false }\n").unwrap();
+    assert_eq!(config_hash(&off), config_hash(&TrialConfig::default()));
+    let text = "rule = \"bp\"\ntrain_limit = 100\nbiases = true\nmomentum = 0.5\nspectra = \"ends\"\n";
+    assert_eq!(
+        config_hash(&from_toml(text).unwrap()),
+        "fea09f2c4e186ba0cfb4db5cdd5a4a32b9379e57a5f0f103a3ece9579f8a62cb"
+    );
+    for text in ["validation = 100", "augment = { shift = 2 }", "augment.flip = true"] {
+        let config = from_toml(text).unwrap();
+        assert_ne!(config_hash(&config), config_hash(&TrialConfig::default()), "{text}");
+        assert_eq!(final_metrics(&serde_json::to_value(&config).unwrap()), Some(config.final_metrics()));
+    }
+    assert_eq!(final_metrics(&json!({ "validation": 0.5 })), None);
 }

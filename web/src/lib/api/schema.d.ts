@@ -1490,10 +1490,20 @@ export interface components {
         /** @description What a worker reports of a trial that it trained to the end. */
         TrialReport: {
             /**
+             * Format: double
+             * @description Seconds of them spent on diagnostics; absent likewise.
+             */
+            diagnostics_s?: number | null;
+            /**
              * Format: int64
              * @description The step at which it diverged; absent when it succeeded.
              */
             diverged_step?: number | null;
+            /**
+             * Format: double
+             * @description Seconds of them spent on the test examples; absent from a worker that does not measure them.
+             */
+            evaluation_s?: number | null;
             /** @description Final metrics by name; `null` where not finite. */
             metrics: {
                 [key: string]: number | null;
@@ -1503,13 +1513,18 @@ export interface components {
             /** @description Hash over the final weights and metrics. */
             result_hash: string;
             /**
+             * Format: double
+             * @description Seconds of them spent on spectra; absent likewise.
+             */
+            spectra_s?: number | null;
+            /**
              * Format: int64
              * @description Minibatches done.
              */
             steps: number;
             /**
              * Format: double
-             * @description Seconds of training, as the worker saw them; outside the hash.
+             * @description Seconds from the first step to the last, as the worker saw them; outside the hash.
              */
             training_s: number;
         };
