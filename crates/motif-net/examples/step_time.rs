@@ -168,7 +168,7 @@ fn measure(network: &Case, options: &Options) -> Result<(), Box<dyn Error>> {
             "bound_ms": bound,
             "step_wall_ms": ms(&steps, |time| time.wall),
             "spectra_ms": spectra,
-            "memory_bytes": config.memory_bytes(features, CLASSES),
+            "memory_bytes": config.memory_bytes(&task.size()),
             "clock": if steps.iter().all(|time| time.processor.is_some()) { "processor" } else { "wall" },
             "instruction_set": instruction_set(),
         });

@@ -240,7 +240,8 @@ impl Place {
         let trial = self.path("trial.toml")?;
         let mut results = Vec::new();
         for seed in seeds {
-            let mut train = self.motif.client(data, true, &["train", &trial, "--seed", &seed.to_string()]);
+            let arguments = ["train", &trial, "--threads", "1", "--seed", &seed.to_string()];
+            let mut train = self.motif.client(data, true, &arguments);
             let output = train.stdout(Stdio::piped()).output().await?;
             ensure!(output.status.success(), "{} ended with {}", process::shown(&train), output.status);
             results.push(serde_json::from_slice(&output.stdout)?);
