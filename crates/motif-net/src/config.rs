@@ -409,7 +409,7 @@ impl Diagnostics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedCadence {
-    /// Never.
+    /// Never; only the ends of the epochs are logged then, not the state before training.
     Off,
     /// Before training and after its last minibatch.
     Ends,

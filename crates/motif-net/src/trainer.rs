@@ -220,12 +220,15 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Shows the observer the state before training, the point and the snapshot of step 0, unless that was done.
+    /// Shows the observer the state before training, the snapshot of step 0 and, unless nothing but the epochs' ends is
+    /// to be logged, its point; unless that was done.
     pub fn start(&mut self, observer: &mut dyn Observer) {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        self.log_point(observer);
+        if !self.config.diagnostics.is_off() || !self.config.spectra.is_off() {
+            self.log_point(observer);
+        }
         self.offer_snapshot(observer);
     }
 
