@@ -61,8 +61,21 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(Token),
+    /// Print the JSON Schema of a sweep or of a trial, for editors.
+    Schema {
+        /// Of what.
+        of: SchemaOf,
+    },
     /// Check this machine, the data directory and the server.
     Doctor(Doctor),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// What `motif submit` reads.
+    Sweep,
+    /// What `motif train` reads.
+    Trial,
 }
 
 #[derive(Debug, Args)]

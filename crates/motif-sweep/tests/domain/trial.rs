@@ -47,6 +47,7 @@ fn every_field_can_be_written() {
         [decay]
         w = 0.5
     "#;
+    crate::schema::trial_fits(text);
     let config = from_toml(text).unwrap();
     assert_eq!((config.train_limit, config.test_limit), (Some(1000), Some(16)));
     assert_eq!(config.diagnostics, Diagnostics::Steps(StepCadence { every_steps: 10 }));
