@@ -153,6 +153,86 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
     Ok(())
 }
 
+const SEARCH: &str = r#"
+name = "search"
+seeds = 3
+exclude = [{ rule = "kp", ratio = 1.0 }]
+[trial]
+train_limit = 256
+batch_size = 64
+epochs = 2
+hidden = [16]
+[axes]
+rule = ["sal", "kp"]
+ratio = [1.0, 2.0]
+[sample]
+count = 4
+rates.w = { low = 0.05, high = 1.0, scale = "log" }
+[derive]
+rates.v = "rates.w * 0.4"
+"#;
+
+#[test]
+fn a_dry_run_counts_and_estimates_without_a_server_and_submits_nothing_to_one() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = write(dir.path(), "search.toml", SEARCH)?;
+    let alone = motif_json(dir.path(), &["submit", &file, "--dry-run"])?;
+    let conditions = alone["conditions"].as_array().map(Vec::len);
+    let counted = (conditions, alone["trials"].as_u64(), alone["steps"].as_u64());
+    ensure!(counted == (Some(12), Some(36), Some(288)), "{alone}");
+    ensure!(alone["time"]["measured"].as_array().is_some_and(|all| !all.is_empty()), "{alone}");
+    ensure!(alone["time"]["elapsed_s"].as_f64().is_some_and(|s| s > 0.0 && s < 600.0), "{alone}");
+    ensure!(alone["server"].is_null() && alone["why_no_server"].is_string(), "{alone}");
+    ensure!(
+        alone["memory_bytes"].as_u64() > Some(0) && alone["disk_bytes"].as_u64() > Some(36 * 3000),
+        "{alone}"
+    );
+
+    let server = Server::start(&dir.path().join("server"))?;
+    let asked = server.json(&["preset", "submit", "demo", "--dry-run"])?;
+    ensure!(asked["server"].is_string() && asked["trials"] == 18, "{asked}");
+    let sweeps = server.json(&["sweep", "list"])?;
+    ensure!(sweeps["items"].as_array().is_some_and(Vec::is_empty), "{sweeps}");
+
+    let unknown =
+        write(dir.path(), "unknown.toml", &SEARCH.replace("[trial]", "[trial]\ndataset = \"mnits\""))?;
+    let refused = motif(dir.path(), &["submit", &unknown, "--dry-run"])?;
+    let said = String::from_utf8_lossy(&refused.stdout);
+    ensure!(refused.status.code() == Some(1) && said.contains("line 6, column 1: trial.dataset"), "{said}");
+    let both = motif(dir.path(), &["submit", &file, "--dry-run", "--wait"])?;
+    ensure!(both.status.code() == Some(2), "{}", both.status);
+    Ok(())
+}
+
+#[test]
+fn wrong_sweeps_are_told_with_file_line_and_column_whoever_finds_it() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"))?;
+    let json = "{\"name\": \"a\",\n \"axes\": {\"ratoi\": [1]}}";
+    for (name, text, expected) in [
+        ("a.toml", SEARCH.replace("rates.w * 0.4", "rates.w *"), "a.toml:17:7: derive.rates.v: character 10"),
+        ("b.toml", SEARCH.replace("ratio = 1.0", "ratoi = 1"), "b.toml:4:27: exclude[0].ratoi: unknown key"),
+        ("c.json", json.to_owned(), "c.json:2:11: axes.ratoi: unknown key; did you mean `ratio`?"),
+        // This one only the server knows.
+        ("d.toml", SEARCH.replace("256", "256\ndataset = \"mnits\""), "d.toml:7:1: trial.dataset"),
+    ] {
+        let out = server.motif(&["submit", &write(dir.path(), name, &text)?])?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(2) && said.contains(expected), "{name}: {}: {said}", out.status);
+    }
+    Ok(())
+}
+
+#[test]
+fn schemas_are_printed() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    for (of, key) in [("sweep", "axes"), ("trial", "hidden")] {
+        let schema = motif_json(dir.path(), &["schema", of])?;
+        ensure!(schema["properties"][key].is_object(), "{schema}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_killed_motif_up_comes_back_with_the_tokens_it_had_and_its_workers_end_with_it() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;

@@ -63,6 +63,11 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(Token),
+    /// Print the JSON Schema of a sweep or of a trial, for editors.
+    Schema {
+        /// Of what.
+        of: SchemaOf,
+    },
     /// Check this machine, the data directory and the server.
     Doctor(Doctor),
 }
@@ -72,6 +77,14 @@ fn trial_memory(text: &str) -> Result<ByteSize, String> {
     let expected = || format!("expected a size up to {}, such as 8GiB or 500MB", human(MAX_TRIAL_BYTES));
     let size: ByteSize = text.parse().map_err(|_| expected())?;
     if (1..=MAX_TRIAL_BYTES).contains(&size.as_u64()) { Ok(size) } else { Err(expected()) }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// What `motif submit` reads.
+    Sweep,
+    /// What `motif train` reads.
+    Trial,
 }
 
 #[derive(Debug, Args)]

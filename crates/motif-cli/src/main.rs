@@ -83,6 +83,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Export(args) => look::export(&global, &args).await,
             Command::Dataset(command) => datasets::run(&global, &command).await,
             Command::Token(command) => look::token(&global, &command).await,
+            Command::Schema { of } => look::schema(of),
             Command::Doctor(args) => doctor::run(&global, &args).await,
         }
     });

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::examples::ImageShape;
@@ -19,7 +20,7 @@ const WORDS_PER_IMAGE: u128 = 6;
 ///
 /// Examples to measure on and the diagnostics' probe are never varied, and the normalization is that of the examples
 /// as they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
     /// Each image is moved down and to the right by whole numbers of pixels, uniform in `-shift ..= shift`; pixels that

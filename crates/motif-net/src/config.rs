@@ -2,12 +2,13 @@
 //!
 //! The names follow the paper and `docs` of each field give the symbol. Validation lives in [`crate::validate`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::augment::Augment;
 
 /// The config of one trial. A trial is a pure function of (config, seed, dataset content).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrialConfig {
     /// Name of the dataset, resolved to a content hash when the trial is submitted.
@@ -133,7 +134,7 @@ fn is_off(value: &bool) -> bool {
 }
 
 /// A learning rule, by its name in a config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleName {
     /// Self-assembling learning: the four-synapse motif (the paper).
@@ -171,7 +172,7 @@ impl RuleName {
 }
 
 /// The circuit of a custom rule: what computes `g_l`, and so which synapses there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Feedback {
     /// As under `sal`: `g_l = φ'(a_l) ⊙ (V̄_l h̄_l)`; all four synapses.
@@ -193,7 +194,7 @@ impl Feedback {
 }
 
 /// What changes each synapse under a custom rule; a synapse without terms keeps its initial values.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Updates {
     /// Of `W_l`: target at `l`, source at `l-1`.
@@ -230,7 +231,7 @@ impl Updates {
 }
 
 /// One summand of a synapse's change: `coefficient · ⟨target sourceᵀ⟩`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateTerm {
     /// Its factor, 1 when absent.
@@ -247,7 +248,7 @@ fn one() -> f64 {
 }
 
 /// A signal that a synapse can see at one of its ends; a term is left out at layers where its signal does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalSignal {
     /// `h_l`, at layers 0 (the input) to L-1.
@@ -283,7 +284,7 @@ impl LocalSignal {
 }
 
 /// Upstream nonlinearity `φ`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// `max(a, 0)`.
@@ -295,7 +296,7 @@ pub enum Activation {
 }
 
 /// Downstream nonlinearity `φ̄`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DownstreamActivation {
     /// The identity.
@@ -311,7 +312,7 @@ pub enum DownstreamActivation {
 }
 
 /// One of the motif's four synapses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Synapse {
     /// Upstream `W_l : h_{l-1} → h_l`, shape `n_l × n_{l-1}`.
@@ -341,7 +342,7 @@ impl Synapse {
 }
 
 /// Whose activity is the target's own in the lateral synapses' updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HebbianPartner {
     /// After the nonlinearity: `h`, `h̄`.
@@ -351,7 +352,7 @@ pub enum HebbianPartner {
 }
 
 /// How the rates change over the steps; `t` counts from 0 to `T - 1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// `η(t) = η`.
@@ -361,7 +362,7 @@ pub enum Schedule {
 }
 
 /// One number per synapse.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PerSynapse {
     /// For `W`.
@@ -388,7 +389,7 @@ impl PerSynapse {
 }
 
 /// When diagnostics are logged: `"off"`, `"ends"`, `"epoch"` or `{ every_steps = n }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Diagnostics {
     /// By name.
@@ -406,7 +407,7 @@ impl Diagnostics {
 }
 
 /// A cadence with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedCadence {
     /// Never; only the ends of the epochs are logged then, not the state before training.
@@ -418,7 +419,7 @@ pub enum NamedCadence {
 }
 
 /// A cadence in minibatches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepCadence {
     /// Minibatches between two logged points, at least 1.

@@ -23,7 +23,7 @@ use crate::{error::ApiError, limits, options::SessionToken, tokens};
 /// What an operation asks of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing: health only.
+    /// Nothing: health and the schemas only.
     Open,
     /// The scope `read`.
     Read,

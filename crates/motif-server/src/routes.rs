@@ -8,6 +8,7 @@ mod claims;
 mod datasets;
 mod events;
 mod presets;
+mod schemas;
 mod statistics;
 mod sweeps;
 mod system;
@@ -147,6 +148,8 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Worker, routes!(attempts::attempt_complete))
         .operation(Worker, routes!(attempts::attempt_fail))
         .operation(Worker, routes!(attempts::attempt_release))
+        .operation(Open, routes!(schemas::schema_sweep))
+        .operation(Open, routes!(schemas::schema_trial))
         .operation(Open, routes!(system::healthz))
         .operation(Open, routes!(system::readyz))
         .operation(Read, routes!(system::metrics))

@@ -37,7 +37,7 @@ fn operations() -> Vec<Operation> {
 }
 
 #[tokio::test]
-async fn without_a_token_every_operation_but_health_is_refused() {
+async fn without_a_token_every_operation_but_health_and_schemas_is_refused() {
     let app = TestApp::start().await;
     let unknown = format!("motif_{}", "0".repeat(64));
     for operation in operations() {
@@ -45,7 +45,8 @@ async fn without_a_token_every_operation_but_health_is_refused() {
             let caller = app.with_token(token);
             let request = caller.request(operation.method.clone(), &operation.path);
             if operation.scope.is_none() {
-                assert!(["healthz", "readyz"].contains(&operation.id.as_str()), "{} is open", operation.id);
+                let open = ["healthz", "readyz", "schema_sweep", "schema_trial"];
+                assert!(open.contains(&operation.id.as_str()), "{} is open", operation.id);
                 assert_eq!(caller.send(request).await.status(), StatusCode::OK);
                 continue;
             }
@@ -56,6 +57,17 @@ async fn without_a_token_every_operation_but_health_is_refused() {
             let problem = caller.refused(request, StatusCode::UNAUTHORIZED).await;
             assert_eq!(problem.code, ProblemCode::Unauthorized);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_editor_gets_the_schemas_without_a_token() {
+    let app = TestApp::start().await;
+    let caller = app.with_token(None);
+    for (name, schema) in [("sweep", motif_sweep::schema::sweep()), ("trial", motif_sweep::schema::trial())] {
+        let response = caller.send(caller.request(Method::GET, &format!("/api/v1/schema/{name}.json"))).await;
+        assert_eq!(response.headers()["content-type"], "application/schema+json");
+        assert_eq!(&response.json::<Value>().await.unwrap(), schema);
     }
 }
 

@@ -78,6 +78,23 @@ async fn a_bad_spec_is_refused_with_what_would_be_right() {
             Some("\"glyps\""),
             Some("glyphs"),
         ),
+        case(
+            "an unknown dataset in an axis",
+            spec(|s| {
+                s["axes"] = json!({"dataset": ["glyphs", "glyps"], "rule": ["bp", "sal"]});
+                s["baseline"] = json!({"dataset": "glyphs", "rule": "bp"});
+            }),
+            "axes.dataset",
+            Some("\"glyps\""),
+            Some("glyphs"),
+        ),
+        case(
+            "an exclude that leaves nothing out",
+            spec(|s| s["exclude"] = json!([{"ratio": 77}])),
+            "exclude[0]",
+            None,
+            None,
+        ),
     ];
     let app = TestApp::start().await;
     let caller = app.with(Scope::Submit);

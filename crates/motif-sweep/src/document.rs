@@ -86,9 +86,13 @@ impl Document {
             wrong.column = u32::try_from(error.column()).ok();
             wrong
         })?;
-        let Value::Object(root) = value else {
+        let Value::Object(mut root) = value else {
             return Err(SpecError::new("", "expected a table of keys and values").found(&value).into());
         };
+        // Editors read it; there is a comment for that in TOML.
+        if root.get("$schema").is_some_and(Value::is_string) {
+            root.shift_remove("$schema");
+        }
         let Walked { places, repeated } = places::walk(text);
         let document = Self { root, places, text: text.to_owned() };
         let mut errors = SpecErrors::default();

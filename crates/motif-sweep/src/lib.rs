@@ -29,6 +29,7 @@ pub mod presets;
 mod probe;
 mod resolve;
 mod sample;
+pub mod schema;
 mod sobol;
 pub mod spec;
 pub mod trial;

@@ -4,6 +4,7 @@
 //! behind the same guard. Fencing by secret happens before: an event here has already proved which attempt it is from.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a trial stands.
@@ -119,7 +120,7 @@ impl AttemptOutcome {
 }
 
 /// What the queue may spend on a trial, and for how long a lease lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// A lease lasts this long after a claim or a heartbeat, in seconds.
     pub lease_ttl_s: u32,

@@ -28,13 +28,12 @@ static NUMERIC: LazyLock<Vec<Numeric>> = LazyLock::new(|| {
         varied::check_value(key, &value, "", &mut errors);
         errors.is_empty()
     };
-    let inside = trial::CADENCES.iter().map(|cadence| format!("{cadence}.every_steps"));
-    let numeric = trial::dotted_keys().into_iter().chain(inside).filter(|key| fits(key, json!(1)));
+    let numeric = trial::sweepable_keys().iter().filter(|key| fits(key, json!(1)));
     let numeric = numeric.map(|key| {
         let zero = Map::from_iter([(key.clone(), json!(0))]);
         let zero = trial::resolve(&[&keys::undotted(&zero, "", &mut SpecErrors::default())], "");
         let zero_when_absent = zero.is_ok_and(|zero| zero == Default::default());
-        Numeric { whole: !fits(&key, json!(1.5)), zero_when_absent, key }
+        Numeric { whole: !fits(key, json!(1.5)), zero_when_absent, key: key.clone() }
     });
     numeric.collect()
 });

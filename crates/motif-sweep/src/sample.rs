@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// How points are chosen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
     /// A Sobol sequence (Joe and Kuo's direction numbers), shifted digit by digit by the seed: it covers the ranges
@@ -30,7 +31,7 @@ pub(crate) enum Method {
 }
 
 /// The entries of `[sample]` that are no keys of a trial.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     /// Points, all of them different.
@@ -42,7 +43,7 @@ pub(crate) struct Settings {
 }
 
 /// How a range is covered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scale {
     /// Evenly.
@@ -53,7 +54,7 @@ pub(crate) enum Scale {
 }
 
 /// What a key is sampled from: `low`, `high` and how, or `values`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Range {
     /// The least value.
@@ -206,7 +207,7 @@ fn is_known(key: &str, errors: &mut SpecErrors) -> bool {
     if varied::known_key(key, "sample", &mut unknown) {
         return true;
     }
-    let known = trial::dotted_keys();
+    let known = trial::sweepable_keys();
     let names = probe::keys_of::<Settings>().iter().copied().chain(known.iter().map(String::as_str));
     errors.push(match unknown.0.pop() {
         Some(error) if error.suggestion.is_some() => keys::unknown_key("sample", key, names),

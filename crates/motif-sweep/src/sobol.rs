@@ -1,7 +1,7 @@
 //! The Sobol sequence with the direction numbers of Joe and Kuo.
 //!
 //! S. Joe and F. Y. Kuo, *Constructing Sobol sequences with better two-dimensional projections*, SIAM J. Sci. Comput.
-//! 30, 2635–2654 (2008); the file `new-joe-kuo-6.21201`, © 2008 Frances Y. Kuo and Stephen Joe, BSD-3-Clause.
+//! 30, 2635–2654 (2008); the file `new-joe-kuo-6.21201`, BSD-3-Clause: `sobol/LICENSE-JOE-KUO.txt`.
 
 /// Most dimensions.
 pub(crate) const DIMENSIONS_MAX: usize = JOE_KUO.len() + 1;

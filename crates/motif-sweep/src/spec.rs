@@ -3,6 +3,7 @@
 //! It knows neither files nor HTTP: text or JSON in, a checked value or every problem out.
 
 use motif_net::config::TrialConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,7 +47,7 @@ pub const FINAL_METRICS: [&str; 6] =
     ["test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "train_accuracy", "train_loss"];
 
 /// The replicates of every condition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Seeds {
     /// The seeds `0 … n-1`.
@@ -76,7 +77,7 @@ impl Seeds {
 }
 
 /// A sweep, as written. Maps keep the order of the text, which is the order of the conditions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
     /// Its name.

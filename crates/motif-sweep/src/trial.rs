@@ -4,8 +4,7 @@
 
 use std::sync::LazyLock;
 
-use motif_net::config::{Augment, Diagnostics, NamedCadence, StepCadence, TrialConfig};
-use serde::Deserialize as _;
+use motif_net::config::{Augment, Diagnostics, NamedCadence, StepCadence, Synapse, TrialConfig};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -81,6 +80,16 @@ pub(crate) fn dotted_keys() -> Vec<String> {
         }
     }
     dotted
+}
+
+/// Every key that can be swept: those, and those within tables that the defaults do not show.
+pub(crate) fn sweepable_keys() -> &'static [String] {
+    static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let cadences = CADENCES.iter().map(|cadence| format!("{cadence}.every_steps"));
+        let updates = Synapse::ALL.iter().map(|synapse| format!("updates.{}", synapse.name()));
+        dotted_keys().into_iter().chain(cadences).chain(updates).collect()
+    });
+    &KEYS
 }
 
 /// Checks a part of a trial by keys and types; returns it with its dotted keys opened into tables.

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use motif_net::config::Synapse;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -221,20 +220,12 @@ pub(crate) fn known_key(key: &str, table: &str, errors: &mut SpecErrors) -> bool
         errors.push(SpecError::new(join(table, key), message));
         return false;
     }
-    let known = trial::dotted_keys();
-    let exists = known.iter().any(|known| known == key) || reaches_inside(key);
+    let known = trial::sweepable_keys();
+    let exists = known.iter().any(|known| known == key);
     if !exists {
         errors.push(keys::unknown_key(table, key, known.iter().map(String::as_str)));
     }
     exists
-}
-
-/// Whether a key goes into a table that the defaults do not show, as `diagnostics.every_steps` does.
-fn reaches_inside(key: &str) -> bool {
-    let synapse = key.strip_prefix("updates.");
-    let cadence = key.strip_suffix(".every_steps");
-    cadence.is_some_and(|name| trial::CADENCES.contains(&name))
-        || synapse.is_some_and(|name| Synapse::ALL.iter().any(|synapse| synapse.name() == name))
 }
 
 /// Checks a value as if it stood in a trial, and reports it where it stands.

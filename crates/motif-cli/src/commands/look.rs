@@ -3,10 +3,11 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use motif_sweep::schema;
 use motif_wire::system::Scope;
 
 use crate::{
-    args::{Export, ExportFormat, Global, Token},
+    args::{Export, ExportFormat, Global, SchemaOf, Token},
     commands::{Outcome, sweeps::resolve},
     input::WrongInput,
     output::{self, tables},
@@ -101,4 +102,14 @@ pub(crate) async fn token(global: &Global, command: &Token) -> anyhow::Result<Ou
 fn parse_scope(text: &str) -> anyhow::Result<Scope> {
     serde_json::from_value(serde_json::Value::String(text.trim().to_owned()))
         .map_err(|_| WrongInput(format!("scope {text:?}: there are admin, submit, worker and read")).into())
+}
+
+/// Prints a schema, which is JSON with or without `--json`.
+pub(crate) fn schema(of: SchemaOf) -> anyhow::Result<Outcome> {
+    let schema = match of {
+        SchemaOf::Sweep => schema::sweep(),
+        SchemaOf::Trial => schema::trial(),
+    };
+    output::emit(true, schema, String::new)?;
+    Ok(Outcome::Done)
 }

@@ -36,11 +36,11 @@ pub(crate) struct Measured {
     pub(crate) steps: u32,
     /// One step.
     pub(crate) step_s: f64,
-    /// The diagnostics of one point.
+    /// The diagnostics of one point, spectra aside.
     pub(crate) probe_s: f64,
     /// One test example.
     pub(crate) test_example_s: f64,
-    /// Values of a point.
+    /// Values of a point, spectra aside.
     pub(crate) values: u64,
     /// Of one step, estimated.
     pub(crate) multiply_adds: u64,
@@ -89,7 +89,12 @@ fn rule_of(config: &TrialConfig) -> String {
 }
 
 /// Measures a few conditions that differ in what a step costs, from the cheapest up, through the budget.
-pub(crate) fn measure(plan: &Plan, place: &Place, library: &Library, clock: &dyn Clock) -> Vec<Measured> {
+pub(crate) fn measure(
+    plan: &Plan,
+    place: &Place,
+    library: Option<&Library>,
+    clock: &dyn Clock,
+) -> Vec<Measured> {
     let started = clock.monotonic();
     let mut measured: Vec<Measured> = Vec::new();
     let chosen = chosen(plan, place);
@@ -128,8 +133,9 @@ fn chosen<'a>(plan: &'a Plan, place: &'a Place) -> Vec<(&'a str, &'a TrialConfig
 }
 
 /// The dataset when it is in this machine's library, else bytes of its shape: a step takes as long on them.
-fn data(library: &Library, row: &DatasetRow, config: &TrialConfig) -> Result<Arc<Dataset>, Noise> {
-    library.contains(&row.hash).then(|| library.load(&row.hash).ok()).flatten().ok_or_else(|| {
+fn data(library: Option<&Library>, row: &DatasetRow, config: &TrialConfig) -> Result<Arc<Dataset>, Noise> {
+    let held = library.filter(|library| library.contains(&row.hash));
+    held.and_then(|library| library.load(&row.hash).ok()).ok_or_else(|| {
         let examples = (config.batch_size * BATCHES).min(count(row.train_examples)).max(1);
         Noise::new(examples, features(row), row.classes)
     })
@@ -186,11 +192,15 @@ fn timed(
         spectra: Diagnostics::Named(NamedCadence::Off),
         ..config.clone()
     };
+    // An epoch of one batch, at whose end is a point with everything in it.
     let mut values = Count(0);
-    let probe_s = start(&mut Trainer::new(&small(1), 0, &task).ok()?, &mut values, clock);
+    let short = TrialConfig { train_limit: Some(config.batch_size.min(train.1.len())), ..small(1) };
+    let mut trainer = Trainer::new(&short, 0, &task).ok()?;
+    let probe_s = start(&mut trainer, clock);
+    let _ = trainer.step(&mut values);
     let tested = small(TEST_EXAMPLES_MAX);
     let mut trainer = Trainer::new(&tested, 0, &task).ok()?;
-    let point_s = start(&mut trainer, &mut values, clock);
+    let point_s = start(&mut trainer, clock);
     let (steps, step_s) = steps(&mut trainer, &tested, share, clock)?;
     Some(Measured {
         label: label.to_owned(),
@@ -199,8 +209,7 @@ fn timed(
         step_s,
         probe_s,
         test_example_s: (point_s - probe_s).max(0.0) / tested.test_limit.unwrap_or(1) as f64,
-        // The first point lacks the training's two.
-        values: values.0 + 2,
+        values: values.0,
         multiply_adds: config.step_multiply_adds(features, row.classes as usize),
         batch_size: config.batch_size,
     })
@@ -215,9 +224,10 @@ impl Observer for Count {
     }
 }
 
-fn start(trainer: &mut Trainer<'_>, observer: &mut dyn Observer, clock: &dyn Clock) -> f64 {
+/// Time of the first point.
+fn start(trainer: &mut Trainer<'_>, clock: &dyn Clock) -> f64 {
     let before = clock.monotonic();
-    trainer.start(observer);
+    trainer.start(&mut ());
     (clock.monotonic() - before).as_secs_f64()
 }
 

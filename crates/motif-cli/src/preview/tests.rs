@@ -1,7 +1,6 @@
 use std::{sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
-use motif_data::Library;
 use motif_sweep::clock::Clock;
 
 use super::*;
@@ -48,9 +47,7 @@ fn planned(text: &str) -> (SweepSpec, Plan) {
 }
 
 fn measured(plan: &Plan, place: &Place) -> Vec<Measured> {
-    let folder = tempfile::tempdir().unwrap();
-    let library = Library::open(folder.path()).unwrap();
-    measure::measure(plan, place, &library, &Ticking(Mutex::default()))
+    measure::measure(plan, place, None, &Ticking(Mutex::default()))
 }
 
 const SWEEP: &str = "name = \"a\"\nseeds = 3\n[trial]\ndataset = \"small\"\nbatch_size = 10\nepochs = 2\n[axes]\nhidden = [[4], [8], [16, 16]]\n\

@@ -28,6 +28,9 @@ impl Preview {
         ] {
             let _ = writeln!(text, "{what:<10}{line}");
         }
+        if self.spectra {
+            text.push_str("spectra are logged, too: their time and their values are not counted here\n");
+        }
         if let Some(why) = &self.why_no_server {
             let _ = writeln!(
                 text,

@@ -17,6 +17,8 @@ mod properties;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod spec;
 #[cfg(test)]
 mod trial;

@@ -62,3 +62,17 @@ fn wrong_presets_and_overrides_are_refused() {
     let errors = SweepSpec::from_toml(text).unwrap_err();
     assert_eq!((&*errors.0[0].field, errors.0[0].line), ("trial.epoch", Some(3)));
 }
+
+#[test]
+fn the_sweeps_of_the_readme_plan() {
+    let readme = include_str!("../../../../README.md");
+    let texts: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|text| text.contains("name = "))
+        .collect();
+    assert_eq!(texts.len(), 2);
+    let conditions: Vec<usize> = texts.iter().map(|text| crate::spec::plan(text).conditions.len()).collect();
+    assert_eq!(conditions, [4, 512]);
+}

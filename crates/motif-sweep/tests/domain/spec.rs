@@ -8,7 +8,10 @@ use motif_sweep::{
 };
 use serde_json::json;
 
+use crate::schema;
+
 pub(crate) fn plan(text: &str) -> Plan {
+    schema::fits(text);
     SweepSpec::from_toml(text).and_then(|spec| spec.plan()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 

@@ -50,6 +50,7 @@ fn every_field_can_be_written() {
         [decay]
         w = 0.5
     "#;
+    crate::schema::trial_fits(text);
     let config = from_toml(text).unwrap();
     assert_eq!((config.train_limit, config.test_limit), (Some(1000), Some(16)));
     assert_eq!((config.validation, config.augment), (Some(500), Augment { shift: 0, flip: true }));
