@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use motif_net::config::{Augment, Diagnostics, NamedCadence, StepCadence, Synapse, TrialConfig};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::{
