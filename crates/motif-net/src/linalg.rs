@@ -199,7 +199,7 @@ impl Product {
 
 /// How many rows of so many columns stay near between one pass over them and the next.
 pub(crate) fn near_rows(columns: usize) -> usize {
-    (NEAR_NUMBERS / columns).max(1)
+    (NEAR_NUMBERS / columns.max(1)).max(1)
 }
 
 /// Whether faer has kernels of its own for this machine; elsewhere it would choose its blocks by the caches' sizes.

@@ -195,7 +195,7 @@ fn the_update_ratio_is_the_last_steps_change_over_the_weights() {
 #[test]
 fn cadence_decides_what_is_logged_and_never_what_is_learnt() {
     let cadences = [
-        (Diagnostics::Named(NamedCadence::Off), vec![0, 4, 8], vec![]),
+        (Diagnostics::Named(NamedCadence::Off), vec![4, 8], vec![]),
         (Diagnostics::Named(NamedCadence::Epoch), vec![0, 4, 8], vec![0, 4, 8]),
         (Diagnostics::Named(NamedCadence::Ends), vec![0, 4, 8], vec![0, 8]),
         (Diagnostics::Steps(StepCadence { every_steps: 3 }), vec![0, 3, 4, 6, 8], vec![0, 3, 6, 8]),
@@ -209,7 +209,8 @@ fn cadence_decides_what_is_logged_and_never_what_is_learnt() {
         let with =
             |name: &'static str| steps(&mut recorder.points.iter().filter(|point| point.get(name).is_some()));
         assert_eq!(with("cos_theorem1.2"), diagnosed);
-        assert_eq!(with("test_accuracy"), [0, 4, 8]);
+        let tested: Vec<u64> = points.iter().copied().filter(|step| [0, 4, 8].contains(step)).collect();
+        assert_eq!(with("test_accuracy"), tested);
         assert_eq!(with("train_loss"), [4, 8], "absent before training");
         assert_eq!(with("rate"), points);
         assert_eq!(*learnt.get_or_insert_with(|| recorder.last.clone()), recorder.last);

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::{Place, count, features, size};
 
+/// Values of a point without diagnostics: the rate, and loss and accuracy of both splits.
+const VALUES_WITHOUT_DIAGNOSTICS: u64 = 5;
 /// Time for all measurements together.
 const BUDGET: Duration = Duration::from_secs(2);
 /// Conditions that are measured at most.
@@ -184,11 +186,8 @@ fn timed(
         test_limit: Some(tests.min(test.1.len())),
         validation: None,
         epochs: 2,
-        diagnostics: if config.diagnostics.is_off() {
-            config.diagnostics
-        } else {
-            Diagnostics::Named(NamedCadence::Epoch)
-        },
+        // The start is timed, which shows itself only when there are diagnostics.
+        diagnostics: Diagnostics::Named(NamedCadence::Epoch),
         spectra: Diagnostics::Named(NamedCadence::Off),
         ..config.clone()
     };
@@ -207,9 +206,9 @@ fn timed(
         rule: rule_of(config),
         steps,
         step_s,
-        probe_s,
+        probe_s: if config.diagnostics.is_off() { 0.0 } else { probe_s },
         test_example_s: (point_s - probe_s).max(0.0) / tested.test_limit.unwrap_or(1) as f64,
-        values: values.0,
+        values: if config.diagnostics.is_off() { VALUES_WITHOUT_DIAGNOSTICS } else { values.0 },
         multiply_adds: config.step_multiply_adds(features, row.classes as usize),
         batch_size: config.batch_size,
     })

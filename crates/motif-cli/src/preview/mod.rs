@@ -102,7 +102,8 @@ pub(crate) struct Preview {
 
 /// Points that a trial logs at most, those with a test among them.
 fn points(config: &TrialConfig, steps: u64) -> (u64, u64) {
-    let tests = config.epochs as u64 + 1;
+    let start = u64::from(!config.diagnostics.is_off() || !config.spectra.is_off());
+    let tests = config.epochs as u64 + start;
     let extra = [config.diagnostics, config.spectra].into_iter().map(|cadence| match cadence {
         Diagnostics::Steps(StepCadence { every_steps }) => steps / every_steps.max(1) as u64,
         Diagnostics::Named(_) => 0,

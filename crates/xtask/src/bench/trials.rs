@@ -41,6 +41,7 @@ rule = "bp"
 epochs = 2
 batch_size = 64
 schedule = "constant"
+diagnostics = "off"
 "#;
 
 #[derive(Debug, Serialize)]
