@@ -15,7 +15,8 @@ const SWEEP: &str = r#"
 name = "ablation"
 seeds = 3
 baseline = { rule = "bp" }
-metric = "test_accuracy"
+# Three seeds can be right equally often on a small test set, and would leave an interval without a width.
+metric = "test_loss"
 
 [queue]
 lease_ttl_s = 3
@@ -112,7 +113,7 @@ fn statistics(server: &Server, sweep: &str) -> anyhow::Result<()> {
         ensure!((mean - values.iter().sum::<f64>() / 3.0).abs() < 1e-12, "mean of {values:?} is not {mean}");
         let (low, high) = (row["interval"]["low"].as_f64(), row["interval"]["high"].as_f64());
         ensure!(low < Some(mean) && Some(mean) < high, "{row}");
-        ensure!(mean > 0.5, "{} has learnt nothing: {mean}", row["label"]);
+        ensure!(mean < 1.0, "{} has learnt nothing: a loss of {mean}", row["label"]);
     }
     let tests = report["comparisons"]["rows"].as_array().context("comparisons")?;
     ensure!(tests.len() == 4 && tests.iter().all(|t| t["n"] == 3 && t["p_adjusted"].is_f64()), "{tests:?}");
