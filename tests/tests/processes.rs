@@ -141,7 +141,7 @@ fn wrong_input_names_what_is_wrong_and_ends_with_status_2() -> anyhow::Result<()
         ("rule = \"bpp\"", "bp"),
         ("dataset = \"mnsit\"", "glyphs"),
         ("hidden = [", "trial.toml:1:"),
-        ("train_limit = 1000000", "the number of train examples"),
+        ("train_limit = 1000000", "the number of training examples"),
         ("hidden = [16384, 16384, 16384]\nratio = 100", "widths of at most"),
     ];
     for (text, expected) in cases {

@@ -115,6 +115,6 @@ async fn run_engine(engine: &Engine, stop: &mut Stop) -> anyhow::Result<bool> {
 async fn build(stop: &mut Stop) -> anyhow::Result<()> {
     eprintln!("building motif and its example step_time (a few minutes the first time)");
     let mut build = process::cargo(&workspace::root());
-    build.args(["build", "--release", "--package", "motif-cli", "--package", "motif-net"]);
+    build.args(["build", "--release", "--workspace"]);
     process::run(build.args(["--bin", "motif", "--example", "step_time"]), stop).await
 }
