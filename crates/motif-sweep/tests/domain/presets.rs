@@ -76,3 +76,27 @@ fn the_sweeps_of_the_readme_plan() {
     let conditions: Vec<usize> = texts.iter().map(|text| crate::spec::plan(text).conditions.len()).collect();
     assert_eq!(conditions, [4, 512]);
 }
+
+/// The searches behind the presets' rates: sweeps that anybody can submit, none of which looks at the test split.
+#[test]
+fn every_search_plans_and_sees_no_test_split() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("presets/searches");
+    let mut searches = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let spec = SweepSpec::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            Some(&*spec.name),
+            path.file_stem().unwrap().to_str().map(|it| format!("search-{it}")).as_deref()
+        );
+        assert_eq!(spec.metric, "validation_accuracy");
+        let plan = spec.plan().unwrap_or_else(|errors| panic!("{}: {errors}", path.display()));
+        assert!(
+            plan.conditions.iter().all(|condition| condition.config.validation.is_some()),
+            "{}",
+            path.display()
+        );
+        searches += 1;
+    }
+    assert!(searches >= 6, "{searches}");
+}
