@@ -24,7 +24,13 @@ pub struct Preset {
 }
 
 /// Names and texts; a text that does not parse fails the tests of this module.
-const TEXTS: [(&str, &str); 1] = [("demo", include_str!("../presets/demo.toml"))];
+const TEXTS: [(&str, &str); 5] = [
+    ("demo", include_str!("../presets/demo.toml")),
+    ("mnist", include_str!("../presets/mnist.toml")),
+    ("rules-mnist", include_str!("../presets/rules-mnist.toml")),
+    ("rules-cifar10", include_str!("../presets/rules-cifar10.toml")),
+    ("rules-glyphs", include_str!("../presets/rules-glyphs.toml")),
+];
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     TEXTS
