@@ -49,7 +49,7 @@ pub(crate) async fn run(demo: &Demo, stop: &mut Stop) -> anyhow::Result<bool> {
     web::build(stop).await?;
     eprintln!("building motif (a few minutes the first time)");
     let mut build = process::cargo(&workspace::root());
-    process::run(build.args(["build", "--release", "--package", "motif-cli"]), stop).await?;
+    process::run(build.args(["build", "--release", "--workspace", "--bin", "motif"]), stop).await?;
     let motif = Motif::built()?;
 
     let temporary;
