@@ -215,7 +215,11 @@ fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, cl
     }))
 }
 
-fn task(dataset: &Dataset) -> Result<Task<'_>, TaskError> {
+/// What a trial learns from and is measured on, as the engine takes it.
+///
+/// # Errors
+/// When the dataset makes no task for the engine, such as one of a single class.
+pub fn task(dataset: &Dataset) -> Result<Task<'_>, TaskError> {
     let features = dataset.features();
     let (train, test) = (examples(dataset.train(), features), examples(dataset.test(), features));
     let shape = dataset.shape();

@@ -13,5 +13,6 @@ mod provenance;
 
 pub use costs::Costs;
 pub use driver::{WorkerError, WorkerOptions, WorkerSummary, run, run_with_limits};
+pub use executor::task;
 pub use idle::IdleSlots;
 pub use provenance::{host_name, provenance};

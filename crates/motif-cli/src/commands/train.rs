@@ -7,8 +7,8 @@ mod session;
 use std::{fs::File, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use motif_data::{Dataset, Library, Split};
-use motif_net::{Examples, ImageShape, Outcome as Trained, Task, TrialConfig, TrialResult, Values};
+use motif_data::{Dataset, Library};
+use motif_net::{Outcome as Trained, Task, TrialConfig, TrialResult};
 use motif_sweep::{memory, plan::config_hash};
 use motif_worker::Costs;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub(crate) fn run(global: &Global, args: &Train, stop: &CancellationToken) -> an
     let input = read_input(&args.trial)?;
     let config = input.document()?.trial().map_err(|errors| input.wrong(&errors))?;
     let (hash, dataset) = dataset(global, &config)?;
-    let task = task(&dataset)?;
+    let task = motif_worker::task(&dataset)?;
     let memory_bytes = foresee(&input.name, &config, &task)?;
     match session::run(args, &config, &task, &SystemClock::new(), stop)? {
         Ended::Left { step, kept } => {
@@ -141,19 +141,6 @@ fn left(global: &Global, args: &Train, step: u64, total: u64, kept: bool) -> any
         };
         format!("stopped after {step} of {total} steps\n{how}")
     })
-}
-
-fn task(dataset: &Dataset) -> anyhow::Result<Task<'_>> {
-    let features = dataset.features();
-    let examples = |split| -> Examples<'_> {
-        let split: &Split = split;
-        Examples { values: Values::U8(&split.pixels), labels: &split.labels, features }
-    };
-    let shape = dataset.shape();
-    let image = ImageShape { channels: shape.channels, height: shape.height, width: shape.width };
-    let task =
-        Task::new(examples(dataset.train()), examples(dataset.test()), usize::from(dataset.classes()))?;
-    Ok(task.with_image(image)?)
 }
 
 fn write_json(path: &Path, document: &Value) -> anyhow::Result<()> {
