@@ -187,16 +187,36 @@ pub(crate) enum Preset {
     List,
     /// Print a preset's spec.
     Show {
-        /// The preset.
-        name: String,
+        #[command(flatten)]
+        which: PresetName,
     },
     /// Submit a preset.
     Submit {
-        /// The preset.
-        name: String,
+        #[command(flatten)]
+        which: PresetName,
         #[command(flatten)]
         how: SubmitHow,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PresetName {
+    /// The preset.
+    pub(crate) name: String,
+    /// How large: minutes on two cores, or the paper's sizes [default: quick].
+    #[arg(long, value_enum, value_name = "SCALE")]
+    pub(crate) scale: Option<Scale>,
+    /// As many seeds instead of the preset's.
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scale {
+    /// Minutes on two cores.
+    Quick,
+    /// The paper's sizes and datasets.
+    Paper,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,7 +14,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use commands::{Outcome, datasets, doctor, look, serve, sweeps, train, trials, up, worker};
+use commands::{Outcome, datasets, doctor, look, presets, serve, sweeps, train, trials, up, worker};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -76,7 +76,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Worker(args) => worker::run(&global, &args).await,
             Command::Train(_) => unreachable!("handled above, outside the runtime"),
             Command::Submit(args) => sweeps::submit(&global, &args).await,
-            Command::Preset(command) => sweeps::preset(&global, &command).await,
+            Command::Preset(command) => presets::run(&global, &command).await,
             Command::Sweep(command) => sweeps::sweep(&global, &command).await,
             Command::Trial(command) => trials::run(&global, &command).await,
             Command::Workers => look::workers(&global).await,

@@ -1,5 +1,5 @@
 //! Spectra: the singular values of every weight matrix, and the eigenvalues of the matrix learning rates
-//! `H_l = V̄_l V̄_lᵀ`.
+//! `H_l = V̄_l V̄_lᵀ`; and how alike the units of a layer have become, off the diagonals of `W Wᵀ` and `V̄ V̄ᵀ` (Fig. 3).
 //!
 //! All from the eigenvalues of the smaller Gram matrix in f64, whose square roots are the singular values: exact to
 //! about 10⁻⁷ of the largest, which is what f32 weights carry. `H_l` shares them with `V̄_l`. One thread, one order of
@@ -21,7 +21,7 @@ const BLOCK_COLUMNS: usize = 256;
 /// Matrices of the smaller side's size held at once, those of the eigenvalue solver included.
 const HELD_MATRICES: u64 = 4;
 
-/// Logs the spectrum of every tensor but the biases, and of every `H_l`.
+/// Logs the spectrum of every tensor but the biases, and of every `H_l`; and the likeness of the hidden units.
 pub(crate) fn log(network: &Network, point: &mut Point) {
     for tensor in network.tensors.iter().filter(|tensor| tensor.spec.kind != BIAS) {
         let Some(squares) = squared_singular_values(&tensor.value) else { continue };
@@ -29,6 +29,10 @@ pub(crate) fn log(network: &Network, point: &mut Point) {
         point.log(format!("sigma_max.{}", tensor.name), singular.quantile(1.0));
         point.log(format!("sigma_min.{}", tensor.name), singular.quantile(0.0));
         point.log(format!("rank.{}", tensor.name), singular.effective_rank());
+        let hidden = tensor.spec.layer < network.shape.depth();
+        if hidden && [Synapse::W, Synapse::VBar].map(Synapse::name).contains(&tensor.spec.kind) {
+            point.log(format!("corr.{}", tensor.name), likeness(&tensor.value));
+        }
         if tensor.spec.kind == Synapse::VBar.name() {
             log_learning_rate(tensor.spec.layer, squares, tensor.value.nrows(), point);
         }
@@ -52,7 +56,10 @@ pub(crate) fn scratch_bytes(specs: &[TensorSpec]) -> u64 {
     let sides = specs.iter().filter(|spec| spec.kind != BIAS).map(|spec| spec.size.0.min(spec.size.1));
     let units = sides.filter(|&units| units <= MAX_SPECTRUM_UNITS);
     let units = units.max().unwrap_or(0) as u64;
-    8 * units * (HELD_MATRICES * units + BLOCK_COLUMNS as u64)
+    let compared = specs.iter().filter(|spec| spec.kind != BIAS).map(|spec| spec.size.0);
+    let compared = compared.filter(|&units| units <= MAX_SPECTRUM_UNITS).max().unwrap_or(0) as u64;
+    let spectra = units * (HELD_MATRICES * units + BLOCK_COLUMNS as u64);
+    8 * spectra.max(compared * (compared + BLOCK_COLUMNS as u64))
 }
 
 /// The squares of the singular values, ascending, as many as the smaller side has units. Those that rounding cannot
@@ -63,12 +70,7 @@ pub(crate) fn squared_singular_values(matrix: &ArrayRef2<f32>) -> Option<Vec<f64
     if units > MAX_SPECTRUM_UNITS {
         return None;
     }
-    let mut gram = Array2::<f64>::zeros((units, units));
-    for start in (0..matrix.ncols()).step_by(BLOCK_COLUMNS) {
-        let end = matrix.ncols().min(start + BLOCK_COLUMNS);
-        let block = matrix.slice(s![.., start..end]).mapv(f64::from);
-        general_mat_mul(1.0, &block, &block.t(), 1.0, &mut gram);
-    }
+    let gram = gram(&matrix);
     if gram.iter().any(|value| !value.is_finite()) {
         return None;
     }
@@ -78,6 +80,37 @@ pub(crate) fn squared_singular_values(matrix: &ArrayRef2<f32>) -> Option<Vec<f64
     let noise = units as f64 * f64::EPSILON * squares.last().copied()?;
     squares.iter_mut().filter(|square| **square <= noise).for_each(|square| *square = 0.0);
     Some(squares)
+}
+
+/// `X Xᵀ` in f64.
+fn gram(matrix: &ArrayRef2<f32>) -> Array2<f64> {
+    let mut gram = Array2::<f64>::zeros((matrix.nrows(), matrix.nrows()));
+    for start in (0..matrix.ncols()).step_by(BLOCK_COLUMNS) {
+        let end = matrix.ncols().min(start + BLOCK_COLUMNS);
+        let block = matrix.slice(s![.., start..end]).mapv(f64::from);
+        general_mat_mul(1.0, &block, &block.t(), 1.0, &mut gram);
+    }
+    gram
+}
+
+/// Mean of `|cos|` over all pairs of rows, the incoming weights of two units: the size of what stands off the diagonal
+/// of `X Xᵀ` when each row of `X` has norm 1. 0 when all are orthogonal, 1 when all are parallel. NaN when fewer than two
+/// rows are not 0; rows that are 0 are in no pair. NaN also when there are too many rows.
+fn likeness(matrix: &ArrayRef2<f32>) -> f64 {
+    let units = matrix.nrows();
+    if units > MAX_SPECTRUM_UNITS {
+        return f64::NAN;
+    }
+    let gram = gram(matrix);
+    let norms: Vec<f64> = (0..units).map(|unit| gram[[unit, unit]].sqrt()).collect();
+    let (mut sum, mut pairs) = (0.0, 0_u64);
+    for (one, norm) in norms.iter().enumerate().filter(|(_, norm)| **norm > 0.0) {
+        for other in (one + 1..units).filter(|&other| norms[other] > 0.0) {
+            sum += (gram[[one, other]] / (norm * norms[other])).abs();
+            pairs += 1;
+        }
+    }
+    sum / pairs as f64
 }
 
 /// Numbers not below 0, ascending.
@@ -122,6 +155,17 @@ mod tests {
         assert_eq!(singular[0], 0.0);
         assert!((singular[1] - 25.0).abs() < 1e-12);
         assert_eq!(squared_singular_values(&Array2::from_elem((3, 3), f32::NAN)), None);
+    }
+
+    #[test]
+    fn likeness_of_known_rows() {
+        assert_eq!(likeness(&arr2(&[[1.0_f32, 0.0], [0.0, -3.0]])), 0.0);
+        let one = likeness(&arr2(&[[1.0_f32, 2.0], [-2.0, -4.0], [0.5, 1.0]]));
+        assert!((one - 1.0).abs() < 1e-12, "{one}");
+        // Cosines 0, 1/√2, 1/√2 of three pairs; a row of zeros is in none of them.
+        let rows = arr2(&[[1.0_f32, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]);
+        assert!((likeness(&rows) - 2.0_f64.sqrt() / 3.0).abs() < 1e-12);
+        assert!(likeness(&arr2(&[[1.0_f32, 2.0]])).is_nan());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod sweeps;
 mod system;
 mod tokens;
 mod trials;
+mod verdicts;
 mod workers;
 
 use axum::{Router, middleware};
@@ -132,6 +133,7 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(statistics::sweep_curves))
         .operation(Read, routes!(statistics::sweep_ledger))
         .operation(Read, routes!(statistics::sweep_export))
+        .operation(Read, routes!(verdicts::sweep_verdicts))
         .operation(Read, routes!(workers::worker_list))
         .operation(Read, routes!(presets::preset_list))
         .operation(ReadOrWorker, routes!(datasets::dataset_list))

@@ -7,12 +7,14 @@ mod curves;
 mod export;
 mod ledger;
 mod summary;
+mod verdicts;
 
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
 pub(crate) use export::{ExportDocument, csv, document};
 pub(crate) use ledger::ledger;
 pub(crate) use summary::summary;
+pub(crate) use verdicts::{curves_needed, verdicts};
 
 use std::collections::{BTreeMap, BTreeSet};
 

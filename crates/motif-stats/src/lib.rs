@@ -17,6 +17,7 @@ pub mod describe;
 pub mod interval;
 pub mod multiplicity;
 pub mod paired;
+pub mod verdict;
 
 mod dist;
 mod sample;
@@ -29,3 +30,4 @@ pub use interval::{Interval, Method, bca, student_t};
 pub use multiplicity::{Adjusted, Correction, adjust};
 pub use paired::{PairedComparison, PairedError, compare};
 pub use sample::{MAGNITUDE_MAX, SampleError};
+pub use verdict::{Decision, Verdict};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::{
-    derive,
+    claims, derive,
     document::join,
     errors::{SpecError, SpecErrors},
     exclude, keys,
@@ -48,6 +48,7 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
             labelled(arm, &format!("arms[{index}]"), errors);
         }
     }
+    claims::check(&spec.claims, errors);
     if let Some(baseline) = &spec.baseline {
         if baseline.is_empty() {
             let message = "expected a label, or keys of a trial, that exactly one condition has";

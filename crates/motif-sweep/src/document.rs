@@ -59,6 +59,11 @@ impl Document {
         }
     }
 
+    /// Its keys and values.
+    pub(crate) fn root(&self) -> &Map<String, Value> {
+        &self.root
+    }
+
     /// The sweep in it, `preset = "…"` with `[overrides]` included, planned once to find every problem.
     ///
     /// # Errors

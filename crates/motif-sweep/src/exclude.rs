@@ -47,21 +47,24 @@ pub(crate) fn check(items: &[Map<String, Value>], errors: &mut SpecErrors) {
         if item.is_empty() {
             errors.push(SpecError::new(&table, "expected keys that a condition must match to be left out"));
         }
-        for (key, value) in item {
-            if !varied::known_key(key, &table, errors) || is_value(key, value) {
-                continue;
-            }
-            let field = join(&table, key);
-            match value {
-                Value::Array(values)
-                    if !values.is_empty() && values.iter().any(|value| is_value(key, value)) =>
-                {
-                    for (index, value) in values.iter().enumerate() {
-                        varied::check_value(key, value, &format!("{field}[{index}]"), errors);
-                    }
+        check_item(item, &table, errors);
+    }
+}
+
+/// Checks one table of keys, each with a value or a list of alternatives.
+pub(crate) fn check_item(item: &Map<String, Value>, table: &str, errors: &mut SpecErrors) {
+    for (key, value) in item {
+        if !varied::known_key(key, table, errors) || is_value(key, value) {
+            continue;
+        }
+        let field = join(table, key);
+        match value {
+            Value::Array(values) if !values.is_empty() && values.iter().any(|value| is_value(key, value)) => {
+                for (index, value) in values.iter().enumerate() {
+                    varied::check_value(key, value, &format!("{field}[{index}]"), errors);
                 }
-                _ => varied::check_value(key, value, &field, errors),
             }
+            _ => varied::check_value(key, value, &field, errors),
         }
     }
 }

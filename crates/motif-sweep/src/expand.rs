@@ -8,7 +8,7 @@ use motif_net::config::TrialConfig;
 use serde_json::{Map, Value};
 
 use crate::{
-    check,
+    check, claims,
     errors::{SpecError, SpecErrors},
     keys, label, metric, normal, order,
     plan::{Condition, Plan},
@@ -45,6 +45,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     }
     check_distinct(spec, &conditions, &mut errors);
     metric::check(&spec.metric, &conditions, &mut errors);
+    claims::check_against(spec, &conditions, &mut errors);
     let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
     if !errors.is_empty() {
         return Err(errors);

@@ -5,6 +5,7 @@
 //! or does I/O: [`clock`] only says what others must bring.
 
 mod check;
+pub mod claims;
 pub mod clock;
 mod derive;
 pub mod document;

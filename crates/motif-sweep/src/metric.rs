@@ -20,7 +20,9 @@ const REASONS_LISTED_MAX: usize = 3;
 /// Diagnostics of a layer, those of a tensor, those of a tensor's spectrum, those of the spectrum of `H_l`.
 const OF_LAYER: [&str; 6] = ["dead", "cos_g_bp", "cos_theorem1", "cos_v", "cos_motif", "cos_w"];
 const OF_TENSOR: [&str; 2] = ["norm", "update_ratio"];
-const OF_TENSOR_SPECTRUM: [&str; 3] = ["sigma_max", "sigma_min", "rank"];
+const OF_TENSOR_SPECTRUM: [&str; 4] = ["sigma_max", "sigma_min", "rank", LIKENESS];
+/// How alike the hidden units' incoming weights are.
+const LIKENESS: &str = "corr";
 const OF_RATE_SPECTRUM: [&str; 7] = ["h_max", "h_q75", "h_median", "h_q25", "h_min", "h_condition", "h_rank"];
 /// The biases' name among the tensors.
 const BIAS: &str = "b";
@@ -93,7 +95,14 @@ fn obstacle(config: &TrialConfig, metric: &str) -> Option<String> {
     if !of_spectrum && config.diagnostics.is_off() {
         return Some("`diagnostics` is \"off\"".to_owned());
     }
-    missing_circuit(config, family, tensor).or_else(|| missing_layer(config, tensor, layer))
+    let hidden_units = family == LIKENESS;
+    if hidden_units
+        && tensor.is_some_and(|name| ![Synapse::W, Synapse::VBar].map(Synapse::name).contains(&name))
+    {
+        return Some(format!("{family} is of the synapses onto hidden upstream units, w and v_bar"));
+    }
+    let tensor_of_layer = tensor.filter(|_| !hidden_units);
+    missing_circuit(config, family, tensor).or_else(|| missing_layer(config, tensor_of_layer, layer))
 }
 
 fn known() -> String {

@@ -46,12 +46,17 @@ pub fn sweep() -> &'static Value {
         let properties = schema["properties"].take();
         let mut accepted = object(&properties);
         accepted.insert("preset".to_owned(), preset());
+        accepted.insert("scale".to_owned(), scale());
         accepted.insert("overrides".to_owned(), overrides(&properties));
         accepted.insert("$schema".to_owned(), json!({ "type": "string" }));
         let mut definitions = object(&schema[DEFINITIONS]);
         definitions.extend(object(&trial.schema[DEFINITIONS]));
         for part in [schema_for!(Settings), schema_for!(Range)] {
             definitions.extend(object(&part.to_value()[DEFINITIONS]));
+        }
+        for table in ["of", "against"] {
+            let property = &mut definitions["Claim"]["properties"][table];
+            *property = with(plain(selection(&trial)), "description", property["description"].take());
         }
         json!({
             "$schema": schema["$schema"],
@@ -61,8 +66,8 @@ pub fn sweep() -> &'static Value {
             "properties": accepted,
             "additionalProperties": false,
             "if": { "required": ["preset"] },
-            "then": { "propertyNames": { "enum": ["preset", "overrides", "$schema"] } },
-            "else": { "required": ["name"], "not": { "required": ["overrides"] } },
+            "then": { "propertyNames": { "enum": ["preset", "scale", "overrides", "$schema"] } },
+            "else": { "required": ["name"], "not": { "anyOf": [{ "required": ["overrides"] }, { "required": ["scale"] }] } },
             DEFINITIONS: definitions,
         })
     });
@@ -72,6 +77,11 @@ pub fn sweep() -> &'static Value {
 fn preset() -> Value {
     let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
     json!({ "description": "A built-in sweep to start from.", "enum": names })
+}
+
+fn scale() -> Value {
+    let names = presets::Scale::ALL.map(presets::Scale::name);
+    json!({ "description": "How large a preset is run; `quick` unless given.", "enum": names })
 }
 
 /// What is to be different; `null` removes an entry.
@@ -88,12 +98,26 @@ fn overrides(properties: &Value) -> Value {
     })
 }
 
+/// Alternatives for keys of a trial, or for a label: which conditions a claim is about.
+fn selection(trial: &Trial) -> Value {
+    let labels =
+        json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    trial.table(&|key| Some(alternatives(&trial.of(key))), Map::from_iter([("label".to_owned(), labels)]))
+}
+
+/// A value, or a list of them.
+fn alternatives(value: &Value) -> Value {
+    json!({ "anyOf": [value, list(value)] })
+}
+
+fn list(value: &Value) -> Value {
+    json!({ "type": "array", "items": value, "minItems": 1 })
+}
+
 /// The tables whose keys are a trial's.
 fn sweep_tables(trial: &Trial) -> [(&'static str, Value); 9] {
-    let list = |value: &Value| json!({ "type": "array", "items": value, "minItems": 1 });
     let lists = trial.table(&|key| Some(list(&trial.of(key))), Map::new());
-    let alternatives = |value: Value| json!({ "anyOf": [value, list(&value)] });
-    let excluded = trial.table(&|key| Some(alternatives(trial.of(key))), Map::new());
+    let excluded = trial.table(&|key| Some(alternatives(&trial.of(key))), Map::new());
     let expression = || json!({ "type": "string", "examples": ["rates.w * 0.4", "round(1 / rates.w)"] });
     let derived = trial.table(&|key| numeric::find(key).map(|_| expression()), Map::new());
     let settings = object(&schema_for!(Settings).to_value()["properties"]);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     check,
+    claims::Claim,
     document::{Document, Format},
     expand, keys,
     lifecycle::Policy,
@@ -116,6 +117,9 @@ pub struct SweepSpec {
     /// Further conditions, not crossed: keys as in a trial, and an optional `label`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Map<String, Value>>,
+    /// What the sweep is to show, each with the test that decides on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// What the queue may spend on each trial, where it differs from the server's policy.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub queue: Map<String, Value>,
@@ -136,6 +140,7 @@ impl Default for SweepSpec {
             derive: Map::new(),
             exclude: Vec::new(),
             arms: Vec::new(),
+            claims: Vec::new(),
             queue: Map::new(),
         }
     }
@@ -228,6 +233,14 @@ pub(crate) fn flattened(given: &Map<String, Value>, errors: &mut SpecErrors) -> 
         for (index, table) in tables.iter_mut().enumerate() {
             if let Value::Object(table) = table {
                 *table = keys::dotted(table, &format!("{list}[{index}]"), never, errors);
+            }
+        }
+    }
+    if let Some(Value::Array(claims)) = flat.get_mut("claims") {
+        for (index, claim) in claims.iter_mut().enumerate() {
+            for name in ["of", "against"] {
+                let Some(Value::Object(table)) = claim.get_mut(name) else { continue };
+                *table = keys::dotted(table, &format!("claims[{index}].{name}"), never, errors);
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod statistics;
 pub mod sweeps;
 pub mod system;
 pub mod trials;
+pub mod verdicts;
 pub mod work;
 
 /// Version of the protocol between workers and server; it rises when an old worker could misunderstand a new server.

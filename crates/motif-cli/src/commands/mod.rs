@@ -4,6 +4,7 @@ pub(crate) mod datasets;
 pub(crate) mod doctor;
 pub(crate) mod fetch;
 pub(crate) mod look;
+pub(crate) mod presets;
 mod preview;
 pub(crate) mod serve;
 pub(crate) mod sweeps;

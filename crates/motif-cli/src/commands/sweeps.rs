@@ -1,27 +1,25 @@
-//! `motif submit`, `preset`, `sweep`: submitting, following and steering sweeps.
+//! `motif submit`, `sweep`: submitting, following and steering sweeps.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use motif_client::{Client, ClientError, StatisticsQuery, SweepSteer};
-use motif_sweep::{
-    presets,
-    spec::{SpecError, SpecErrors},
-};
+use motif_sweep::spec::{SpecError, SpecErrors};
 use motif_wire::{
     problem::Problem,
     statistics::{Comparisons, Summary},
     sweeps::{StateCounts, SweepAction, SweepDetail, SweepRow, SweepState},
+    verdicts::Verdicts,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    args::{Global, Preset, Submit, SubmitHow, Sweep},
+    args::{Global, Submit, SubmitHow, Sweep},
     commands::{Outcome, preview, trials::unhappy},
-    input::{WrongInput, read_input},
-    output::{self, progress::Progress, tables},
+    input::read_input,
+    output::{self, progress::Progress, tables, verdicts},
 };
 
 /// Longest time between two looks at a running sweep.
@@ -46,45 +44,8 @@ pub(crate) async fn submit(global: &Global, args: &Submit) -> anyhow::Result<Out
     submit_value(global, &spec.to_json(), &args.how, &refused).await
 }
 
-pub(crate) async fn preset(global: &Global, command: &Preset) -> anyhow::Result<Outcome> {
-    match command {
-        Preset::List => {
-            let all: Vec<Value> =
-                presets::all().iter().map(|p| json!({ "name": p.name, "summary": p.summary })).collect();
-            output::emit(global.json, &all, || {
-                let mut table = tables::table(&["preset", "what it is for"], &[]);
-                for preset in presets::all() {
-                    table.add_row(vec![preset.name, preset.summary.as_str()]);
-                }
-                table.to_string()
-            })?;
-            Ok(Outcome::Done)
-        }
-        Preset::Show { name } => {
-            let preset = find_preset(name)?;
-            output::emit(global.json, &preset.spec.to_json(), || preset.toml.to_owned())?;
-            Ok(Outcome::Done)
-        }
-        Preset::Submit { name, how } => {
-            let preset = find_preset(name)?;
-            if how.dry_run {
-                return preview::run(global, preset.spec.clone(), &|errors| errors).await;
-            }
-            let refused = |problem: &Problem| WrongInput(problem_text(problem)).into();
-            submit_value(global, &json!({ "preset": name }), how, &refused).await
-        }
-    }
-}
-
-fn find_preset(name: &str) -> anyhow::Result<&'static presets::Preset> {
-    presets::find(name).ok_or_else(|| {
-        let names: Vec<_> = presets::all().iter().map(|preset| preset.name).collect();
-        WrongInput(format!("preset {name:?}: no such preset (there are: {})", names.join(", "))).into()
-    })
-}
-
 /// Submits a spec; `refused` words what the server finds wrong with it.
-async fn submit_value(
+pub(super) async fn submit_value(
     global: &Global,
     spec: &Value,
     how: &SubmitHow,
@@ -131,7 +92,7 @@ fn spec_errors(problem: &Problem) -> SpecErrors {
     if errors.is_empty() { SpecError::new("", &problem.detail).into() } else { SpecErrors(errors) }
 }
 
-fn problem_text(problem: &Problem) -> String {
+pub(super) fn problem_text(problem: &Problem) -> String {
     let mut text = problem.detail.clone();
     for error in &spec_errors(problem).0 {
         text.push_str(&format!("\n  {error}"));
@@ -212,22 +173,25 @@ struct Report {
     sweep: SweepDetail,
     summary: Summary,
     comparisons: Comparisons,
+    verdicts: Verdicts,
 }
 
 async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
     let sweep = client.sweep_get(id).await?;
     let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
     let comparisons = client.sweep_comparisons(id, &StatisticsQuery::default()).await?;
+    let verdicts = client.sweep_verdicts(id).await?;
     let unhappy = unhappy(client, id, &sweep.row.counts).await?;
-    let report = Report { sweep, summary, comparisons };
+    let report = Report { sweep, summary, comparisons, verdicts };
     output::emit(global.json, &report, || {
         let row = &report.sweep.row;
         format!(
-            "{}  {}\n{}\n\n{}{unhappy}",
+            "{}  {}\n{}\n\n{}{}{unhappy}",
             row.name,
             row.id,
             tables::counts(&row.counts),
-            tables::sweep(&report.summary, &report.comparisons)
+            tables::sweep(&report.summary, &report.comparisons),
+            verdicts::text(&report.verdicts)
         )
     })?;
     Ok(report.sweep)

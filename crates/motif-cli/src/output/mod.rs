@@ -2,6 +2,7 @@
 
 pub(crate) mod progress;
 pub(crate) mod tables;
+pub(crate) mod verdicts;
 
 use std::io::Write as _;
 

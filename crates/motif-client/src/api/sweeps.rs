@@ -4,6 +4,7 @@ use motif_wire::{
     IDEMPOTENCY_HEADER,
     statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary},
     sweeps::{SweepAction, SweepDetail, SweepPage},
+    verdicts::Verdicts,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -118,6 +119,11 @@ impl Client {
     /// Condition × seed: what is there and what is missing.
     pub async fn sweep_ledger(&self, id: Uuid) -> Result<Ledger> {
         self.call(self.get(&format!("/sweeps/{id}/ledger")), Repeat::Harmless).await
+    }
+
+    /// What the trials say of the sweep's claims.
+    pub async fn sweep_verdicts(&self, id: Uuid) -> Result<Verdicts> {
+        self.call(self.get(&format!("/sweeps/{id}/verdicts")), Repeat::Harmless).await
     }
 
     /// The trials as a file: `csv` or `json`.

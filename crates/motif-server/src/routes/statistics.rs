@@ -245,12 +245,14 @@ pub(crate) async fn sweep_export(
 }
 
 /// Runs arithmetic over a whole sweep off the async threads.
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> ApiResult<T> + Send + 'static) -> ApiResult<T> {
+pub(super) async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> ApiResult<T> + Send + 'static,
+) -> ApiResult<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ApiError::Panicked(error.to_string()))?
 }
 
-async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
+pub(super) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
     let (sweep, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
     let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
     Ok(Material { sweep, conditions, trials: all_trials(state, id).await? })

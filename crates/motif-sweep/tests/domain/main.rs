@@ -1,6 +1,8 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod derive;
 #[cfg(test)]
 mod document;

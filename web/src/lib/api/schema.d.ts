@@ -475,6 +475,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answer a sweep's claims
+         * @description Each claim of the spec is supported, not supported or undecided, by the interval of its effect over the seeds. Before
+         *     all trials have ended the answers are preliminary (`complete` is false).
+         */
+        get: operations["sweep_verdicts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -701,6 +722,52 @@ export interface components {
             wait_s?: number;
             /** @description The worker. */
             worker: components["schemas"]["WorkerHello"];
+        };
+        /** @description One test of a claim, and its outcome. */
+        ClaimVerdict: {
+            /**
+             * Format: int32
+             * @description Index of the claim in the spec.
+             */
+            claim: number;
+            /**
+             * Format: double
+             * @description The mean effect over the seeds, in the metric's unit (for slopes: per doubling or per unit of the key).
+             */
+            effect?: number | null;
+            /** @description `ratio=2`, where the claim is tested for each value of a key. */
+            group?: string | null;
+            interval?: components["schemas"]["IntervalRow"] | null;
+            /**
+             * Format: double
+             * @description The smallest effect that matters.
+             */
+            margin: number;
+            /** @description The metric; `cos_theorem1.*` is its mean over the layers. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Number of seeds behind it: those with a value for every condition involved.
+             */
+            n: number;
+            /** @description What a reader must know: seeds left out, diverged trials, the closest rival. */
+            notes: string[];
+            /**
+             * Format: double
+             * @description Its two-sided p-value, not corrected.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Student's t of the mean effect against 0.
+             */
+            t?: number | null;
+            /** @description What was tested and by which rule it is answered, in words. */
+            test: string;
+            /** @description The claim in words. */
+            text: string;
+            /** @description The answer. */
+            verdict: components["schemas"]["VerdictKind"];
         };
         /** @description One condition against the baseline, paired on shared seeds. */
         ComparisonRow: {
@@ -1641,6 +1708,38 @@ export interface components {
             total_steps?: number | null;
             /** @description Name of the worker that holds it or held it last. */
             worker?: string | null;
+        };
+        /**
+         * @description The answer to a claim.
+         * @enum {string}
+         */
+        VerdictKind: "supported" | "not_supported" | "undecided";
+        /** @description All claims of a sweep. */
+        Verdicts: {
+            /**
+             * Format: double
+             * @description The error of the whole family: that any claim is decided wrongly.
+             */
+            alpha: number;
+            /** @description One row per test, by claim. */
+            claims: components["schemas"]["ClaimVerdict"][];
+            /** @description Whether every trial that a claim rests on has ended. */
+            complete: boolean;
+            /** @description How they share it, in words. */
+            correction: string;
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+            /**
+             * Format: int64
+             * @description Number of tests that share it.
+             */
+            tests: number;
+            verdict?: components["schemas"]["VerdictKind"] | null;
         };
         /** @description Who a worker is. */
         WorkerHello: {
@@ -4096,6 +4195,92 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrialPage"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_verdicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One row per test. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdicts"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */
