@@ -25,6 +25,16 @@ plastic = [["w"], ["w", "w_bar", "v", "v_bar"]]
 [[arms]]
 label = "bp"
 rule = "bp"
+[[claims]]
+text = "V and V̄ become each other's transposes <b>."
+test = "grows"
+metric = "cos_v.*"
+of = { plastic = ["w", "w_bar", "v", "v_bar"], rule = "sal" }
+[[claims]]
+text = "Everything is right."
+test = "above"
+level = 1.0
+each = "rule"
 "#;
 
 #[test]

@@ -38,6 +38,18 @@ label = "bp"
 rule = "bp"
 rates = { w = 0.2 }
 decay = { w = 0 }
+
+[[claims]]
+text = "V and V̄ become each other's transposes."
+test = "grows"
+metric = "cos_v.*"
+of = { plastic = ["w", "w_bar", "v", "v_bar"], rule = "sal" }
+
+[[claims]]
+text = "Nobody is right about more than all images."
+test = "above"
+metric = "test_accuracy"
+level = 1.0
 "#;
 
 const TRIALS: usize = 15;
@@ -91,6 +103,7 @@ fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Resul
     }
 
     statistics(&server, &id)?;
+    verdicts(&server, &id)?;
     export(&server, &id, dir.path())
 }
 
@@ -117,6 +130,24 @@ fn statistics(server: &Server, sweep: &str) -> anyhow::Result<()> {
     }
     let tests = report["comparisons"]["rows"].as_array().context("comparisons")?;
     ensure!(tests.len() == 4 && tests.iter().all(|t| t["n"] == 3 && t["p_adjusted"].is_f64()), "{tests:?}");
+    Ok(())
+}
+
+/// The claims are answered, in JSON and in words; what cannot be so is not supported.
+fn verdicts(server: &Server, sweep: &str) -> anyhow::Result<()> {
+    let report = server.json(&["sweep", "show", sweep])?;
+    let claims = report["verdicts"]["claims"].as_array().context("claims")?;
+    let answers: Vec<_> =
+        claims.iter().map(|claim| (claim["verdict"].as_str(), claim["n"].as_u64())).collect();
+    ensure!(
+        answers == [(Some("supported"), Some(3)), (Some("not_supported"), Some(3))],
+        "the claims are answered {claims:#?}"
+    );
+    let shown = server.motif(&["sweep", "show", sweep])?;
+    let text = String::from_utf8_lossy(&shown.stdout);
+    for part in ["V and V̄ become each other's transposes.", "verdict: not supported", "Bonferroni"] {
+        ensure!(text.contains(part), "{part:?} is not in\n{text}");
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //   MOTIF_E2E_SHOTS  optional: a folder for screenshots of every page
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Page } from '@playwright/test';
-import type { ComparisonRow, Comparisons, Summary, SweepDetail, TrialDetail, TrialPage } from '../src/lib/api/types';
+import type { ComparisonRow, Comparisons, Summary, SweepDetail, TrialDetail, TrialPage, Verdicts } from '../src/lib/api/types';
 
 const address = process.env.MOTIF_E2E_URL ?? '';
 const sweepId = process.env.MOTIF_E2E_SWEEP ?? '';
@@ -83,6 +83,13 @@ test('shows a sweep: both figures, the conditions, the ledger, the trials', asyn
     const row = rows.nth(index);
     await expect(row.getByRole('rowheader')).toContainText(condition.label);
     if (condition.interval) await expect(row.locator('.estimate')).toHaveText(/\d ± \d|\[.+, .+\]/);
+  }
+  const verdicts = await api<Verdicts>(page, `/sweeps/${sweepId}/verdicts`);
+  const answers = page.locator('table.claims tbody tr');
+  await expect(answers).toHaveCount(verdicts.claims.length);
+  for (const [index, claim] of verdicts.claims.entries()) {
+    await expect(answers.nth(index).getByRole('rowheader')).toContainText(claim.text);
+    await expect(answers.nth(index)).toContainText({ supported: '✓ supported', not_supported: '✗ not supported', undecided: '? undecided' }[claim.verdict]);
   }
   const comparisons = await api<Comparisons>(page, `/sweeps/${sweepId}/comparisons`);
   if (comparisons.rows.some((row: ComparisonRow) => row.p_adjusted != null)) {

@@ -8,6 +8,7 @@ use motif_wire::{
     sweeps::{SweepAction, SweepDetail, SweepPage, SweepState},
     system::{Scope, WorkerRow},
     trials::{TrialDetail, TrialPage, TrialRow},
+    verdicts::{VerdictKind, Verdicts},
     work::{Lease, MetricsBatch, MetricsReply},
 };
 use reqwest::{Method, StatusCode};
@@ -52,7 +53,12 @@ fn accuracy(lease: &Lease) -> f64 {
 #[tokio::test]
 async fn a_sweep_goes_from_submission_to_statistics() {
     let app = TestApp::start().await;
-    let sweep = app.with(Scope::Submit).submit(&build::sweep("first", 3)).await;
+    let mut spec = build::sweep("first", 3);
+    spec["claims"] = json!([
+        { "text": "bp leads", "test": "best", "of": { "rule": "bp" } },
+        { "text": "the loss rises", "test": "grows", "metric": "train_loss" },
+    ]);
+    let sweep = app.with(Scope::Submit).submit(&spec).await;
     assert_eq!((sweep.row.conditions, sweep.row.seeds, sweep.row.counts.queued), (2, 3, 6));
     assert_eq!((sweep.row.state, sweep.baseline, sweep.row.progress), (SweepState::Queued, Some(0), 0.0));
     assert_eq!(sweep.condition_rows[0].dataset_hash, motif_data::GLYPHS_HASH);
@@ -102,6 +108,15 @@ async fn a_sweep_goes_from_submission_to_statistics() {
     let ledger: Ledger = reader.get(&format!("{path}/ledger")).await;
     assert_eq!((ledger.seeds.as_slice(), ledger.rows.len()), (&[0, 1, 2][..], 2));
     assert!(ledger.rows.iter().all(|row| row.cells.iter().all(|cell| cell.state.is_some())));
+
+    let verdicts: Verdicts = reader.get(&format!("{path}/verdicts")).await;
+    let answers: Vec<_> = verdicts.claims.iter().map(|claim| (claim.verdict, claim.n)).collect();
+    assert_eq!(answers, [(VerdictKind::Supported, 3), (VerdictKind::NotSupported, 3)], "{verdicts:#?}");
+    assert_eq!(
+        (verdicts.verdict, verdicts.tests, verdicts.complete),
+        (Some(VerdictKind::NotSupported), 2, true)
+    );
+    assert_eq!(verdicts.claims[1].effect, Some(-1.0));
 
     let csv = reader.text(&format!("{path}/export")).await;
     assert_eq!(csv.lines().count(), 7);

@@ -6,8 +6,8 @@
 //!
 //! | | supported | not supported | else |
 //! |---|---|---|---|
-//! | [`positive`] | `low > 0`, unless `high < margin` | `high < margin` (at 0: `high < 0`) | undecided |
-//! | [`not_positive`] | `high < margin` | `low > 0`, unless `high < margin` | undecided |
+//! | [`positive`] | `low > margin` | `high < margin` | undecided |
+//! | [`not_positive`] | `high < margin` | `low > margin` | undecided |
 //! | [`equivalent`] | `-margin < low` and `high < margin` | `low > margin` or `high < -margin` | undecided |
 //!
 //! Equivalence uses the interval of twice the error (Schuirmann 1987: two one-sided tests).
@@ -62,17 +62,18 @@ pub struct Decision {
     pub p: Option<f64>,
 }
 
-/// Whether the mean effect is above 0 and not smaller than `margin`, at the error `alpha`.
+/// Whether the mean effect is above `margin`, at the error `alpha`.
 ///
 /// # Errors
 /// An effect or an `alpha` that is not usable.
 pub fn positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, PairedError> {
     decide(effects, 1.0 - alpha, |interval| {
-        let small = if margin > 0.0 { interval.high < margin } else { interval.high < 0.0 };
-        match (small, interval.low > 0.0) {
-            (true, _) => Verdict::NotSupported,
-            (false, true) => Verdict::Supported,
-            (false, false) => Verdict::Undecided,
+        if interval.low > margin {
+            Verdict::Supported
+        } else if interval.high < margin {
+            Verdict::NotSupported
+        } else {
+            Verdict::Undecided
         }
     })
 }
@@ -151,7 +152,8 @@ mod tests {
         assert_eq!((decision.verdict, decision.n), (Verdict::Supported, 5));
         // The same interval, and an effect that would have to be larger than any in it.
         assert_eq!(positive(&EFFECTS, 0.04, 0.05).unwrap().verdict, Verdict::NotSupported);
-        assert_eq!(positive(&EFFECTS, 0.025, 0.05).unwrap().verdict, Verdict::Supported);
+        assert_eq!(positive(&EFFECTS, 0.025, 0.05).unwrap().verdict, Verdict::Undecided);
+        assert_eq!(positive(&EFFECTS, 0.005, 0.05).unwrap().verdict, Verdict::Supported);
         // A smaller error widens it over 0.
         assert_eq!(positive(&EFFECTS, 0.0, 0.001).unwrap().verdict, Verdict::Undecided);
         let mirrored = EFFECTS.map(|effect| -effect);

@@ -78,7 +78,7 @@ pub struct Claim {
     /// Make the test for each value of this key by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,
-    /// The smallest effect that matters, in the metric's unit: of a smaller one is the claim not held up. 0 by default.
+    /// The smallest effect that matters, in the metric's unit: a claim of a smaller one is not supported. 0 by default.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub margin: f64,
     /// What the mean must be `above`.

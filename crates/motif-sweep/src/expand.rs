@@ -2,7 +2,7 @@
 //!
 //! It knows neither text nor store; the same spec always expands to the same plan.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use motif_net::config::TrialConfig;
 use serde_json::{Map, Value};
@@ -87,6 +87,8 @@ fn crossed(factors: &[Factor]) -> Vec<Draft> {
     if factors.is_empty() {
         return Vec::new();
     }
+    let untold: HashSet<&String> =
+        factors.iter().flat_map(|factor| factor.keys.iter().skip(factor.telling)).collect();
     let mut points: Vec<Vec<(&String, &Value)>> = vec![Vec::new()];
     for factor in factors {
         let longer = |point: &Vec<_>, row| {
@@ -99,7 +101,8 @@ fn crossed(factors: &[Factor]) -> Vec<Draft> {
     let draft = |point: Vec<(&String, &Value)>| {
         let entries = || point.iter().map(|(key, value)| ((*key).clone(), (*value).clone()));
         let keys = opened(&entries().collect());
-        Draft { arm: None, label: label::of(point.iter().copied()), axes: entries().collect(), keys }
+        let told = point.iter().copied().filter(|(key, _)| !untold.contains(key));
+        Draft { arm: None, label: label::of(told), axes: entries().collect(), keys }
     };
     points.into_iter().map(draft).collect()
 }

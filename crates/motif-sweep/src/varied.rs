@@ -21,6 +21,19 @@ pub(crate) struct Factor {
     pub(crate) keys: Vec<String>,
     /// At least one, each as long as `keys`.
     pub(crate) rows: Vec<Vec<Value>>,
+    /// The first keys, as many as tell the rows apart: what labels show.
+    pub(crate) telling: usize,
+}
+
+impl Factor {
+    fn zipped(keys: Vec<String>, rows: Vec<Vec<Value>>) -> Self {
+        let apart = |count: &usize| {
+            let mut seen = HashSet::new();
+            rows.iter().all(|row| seen.insert(row.iter().take(*count).map(meaning).collect::<Vec<_>>()))
+        };
+        let telling = (1..keys.len()).find(apart).unwrap_or(keys.len());
+        Self { keys, rows, telling }
+    }
 }
 
 /// The factors in the order in which they are crossed, the last one varying fastest: axes, zipped groups,
@@ -29,16 +42,16 @@ pub(crate) fn factors(spec: &SweepSpec) -> Vec<Factor> {
     let axes = spec.axes.iter().map(|(key, values)| Factor {
         keys: vec![key.clone()],
         rows: items(values).iter().map(|value| vec![value.clone()]).collect(),
+        telling: 1,
     });
-    let zips = spec.zip.iter().map(|zip| Factor {
-        keys: zip.keys().cloned().collect(),
-        rows: (0..zip_length(zip))
-            .map(|row| zip.values().filter_map(|values| items(values).get(row).cloned()).collect())
-            .collect(),
+    let zips = spec.zip.iter().map(|zip| {
+        let row = |row| zip.values().filter_map(|values| items(values).get(row).cloned()).collect();
+        Factor::zipped(zip.keys().cloned().collect(), (0..zip_length(zip)).map(row).collect())
     });
     let sampled = sample::read(&spec.sample).ok().flatten().into_iter().map(|sample| Factor {
         keys: sample.dimensions.iter().map(|(key, _)| key.clone()).collect(),
         rows: draw::points(&sample).unwrap_or_default(),
+        telling: sample.dimensions.len(),
     });
     axes.chain(zips).chain(sampled).collect()
 }

@@ -140,26 +140,22 @@ impl Judge<'_> {
         notes: &mut Vec<String>,
     ) -> (Decision, String) {
         let margin = claim.margin;
-        let few = |what: &str| {
-            format!(
-                "{what}; supported if the interval is above 0{}, not supported if it is below {}",
-                or_small(margin),
-                shown(margin)
-            )
+        let told = |what: &str| {
+            format!("{what}; supported if the interval is above {margin}, not supported if it is below")
         };
         match claim.test {
             ClaimTest::Greater => {
                 let effects = self.difference(values, &group.of, &group.against);
                 (
                     self.positive(&effects, margin),
-                    few("difference of means, paired on shared seeds, t interval"),
+                    told("difference of means, paired on shared seeds, t interval"),
                 )
             }
             ClaimTest::NotGreater => {
                 let effects = self.difference(values, &group.of, &group.against);
                 let told = format!(
                     "difference of means, paired on shared seeds, t interval; supported if the interval is below {margin}, \
-                     not supported if it is above 0"
+                     not supported if it is above"
                 );
                 (answer(verdict::not_positive(&effects, margin, self.alpha)), told)
             }
@@ -179,7 +175,7 @@ impl Judge<'_> {
                 let over = claim.over.as_deref().unwrap_or_default();
                 let down = if sign < 0.0 { ", its sign turned" } else { "" };
                 let what = format!("slope over {over} per {per}{down}, one for each seed, t interval");
-                (self.positive(&effects, margin), few(&what))
+                (self.positive(&effects, margin), told(&what))
             }
             ClaimTest::Above => {
                 let level = claim.level.unwrap_or_default();
@@ -187,7 +183,7 @@ impl Judge<'_> {
                     self.means(values, &group.of).values().map(|mean| mean - level).collect();
                 (
                     self.positive(&effects, margin),
-                    few(&format!("mean − {level}, one for each seed, t interval")),
+                    told(&format!("mean − {level}, one for each seed, t interval")),
                 )
             }
             ClaimTest::Grows | ClaimTest::Shrinks => {
@@ -197,7 +193,7 @@ impl Judge<'_> {
                 let what = if sign < 0.0 { "first − last" } else { "last − first" };
                 (
                     self.positive(&effects, margin),
-                    few(&format!("{what} logged value, one for each seed, t interval")),
+                    told(&format!("{what} logged value, one for each seed, t interval")),
                 )
             }
         }
@@ -240,10 +236,8 @@ impl Judge<'_> {
             (false, false) => Verdict::Undecided,
         };
         let told = format!(
-            "paired difference to each of {count} other conditions, t intervals; supported if all are above 0{}, not supported \
-             if one is below {} at an error divided by their number; the numbers are those of the closest",
-            or_small(margin),
-            shown(margin)
+            "paired difference to each of {count} other conditions, t intervals; supported if all are above {margin}, not \
+             supported if one is below at an error divided by their number; the numbers are those of the closest"
         );
         let Some((rival, decision)) = closest else { return (nothing(), told) };
         let label = self.material.conditions.iter().find(|condition| condition.index == rival);
@@ -347,14 +341,6 @@ impl Judge<'_> {
 
 fn averages(sums: BTreeMap<(u32, u64), (f64, usize)>) -> Values {
     sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect()
-}
-
-fn or_small(margin: f64) -> String {
-    if margin > 0.0 { format!(" and not below {margin}") } else { String::new() }
-}
-
-fn shown(margin: f64) -> String {
-    if margin > 0.0 { margin.to_string() } else { "0".to_owned() }
 }
 
 /// Values are finite and the level is a constant: an error would be a fault of this file, and decides nothing.
