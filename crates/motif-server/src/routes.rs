@@ -131,6 +131,7 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(statistics::sweep_comparisons))
         .operation(Read, routes!(statistics::sweep_curves))
         .operation(Read, routes!(statistics::sweep_ledger))
+        .operation(Read, routes!(statistics::sweep_leaderboard))
         .operation(Read, routes!(statistics::sweep_export))
         .operation(Read, routes!(workers::worker_list))
         .operation(Read, routes!(presets::preset_list))
