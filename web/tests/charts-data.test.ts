@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { conditionPlot, intervalFacts, offset } from '../src/lib/charts/condition-data';
-import { bands, curvesPlot, divergedNote } from '../src/lib/charts/curves-data';
+import { bands, curvesPlot, divergedNote, stoppedNote } from '../src/lib/charts/curves-data';
 import { clip, logDomain, logTick, logTicks, metricAxis, metricTick, paddedDomain, plainTick, roundTicks, suitsLog } from '../src/lib/charts/ticks';
 import { place, trialCharts } from '../src/lib/charts/trial-data';
 import { curves, metrics, summary, wild, wildSummary } from './fixtures';
@@ -156,4 +156,13 @@ it('says what became of diverged trials only where some diverged', () => {
   expect(divergedNote({ ...wild, diverged: 'worst' } as typeof wild, wildSummary)).toContain('worst value');
   expect(divergedNote(wild, without)).toBe('');
   expect(divergedNote(wild, undefined)).toBe('');
+});
+
+it('says that stopped trials are in no curve only where some were stopped', () => {
+  const [first, ...rest] = wildSummary.conditions;
+  if (!first) throw new Error('the fixture has conditions');
+  const counts = { ...first.counts, stopped: 1 };
+  expect(stoppedNote({ ...wildSummary, conditions: [{ ...first, counts }, ...rest] })).toContain('left out');
+  expect(stoppedNote(wildSummary)).toBe('');
+  expect(stoppedNote(undefined)).toBe('');
 });

@@ -3,10 +3,10 @@ import type { StateCounts, TrialRow } from '../src/lib/api/types';
 import { configGroups, flatten, show, sweptKeys } from '../src/lib/config';
 import { fileName } from '../src/lib/export';
 import { colour, dash } from '../src/lib/palette';
-import { describeCounts, describeLedger, finished, progressText, segments, STEER, total } from '../src/lib/states';
+import { censoredNote, describeCounts, describeLedger, finished, progressText, segments, STEER, total } from '../src/lib/states';
 import { detailOf, pageOf, sortTrials } from '../src/lib/trials';
 
-const NONE: StateCounts = { queued: 0, leased: 0, succeeded: 0, diverged: 0, failed: 0, dead: 0, cancelled: 0 };
+const NONE: StateCounts = { queued: 0, leased: 0, succeeded: 0, diverged: 0, stopped: 0, failed: 0, dead: 0, cancelled: 0 };
 
 describe('states', () => {
   const counts = { ...NONE, succeeded: 5, failed: 1, leased: 2, queued: 2 };
@@ -34,6 +34,16 @@ describe('states', () => {
     expect(describeLedger(['queued', null, 'dead', 'cancelled', 'cancelled'])).toBe(
       '2 cells have no outcome yet. 3 cells ended without a result: 1 dead, 2 cancelled.',
     );
+  });
+
+  it('tells censored cells and trials apart', () => {
+    expect(describeLedger(['succeeded', 'stopped', 'stopped'])).toBe(
+      'Every cell has an outcome. 2 cells were stopped early: censored, in no mean.',
+    );
+    expect(describeLedger(['stopped', null])).toContain('1 cell has no outcome yet.');
+    expect(censoredNote(counts)).toBe('');
+    expect(censoredNote({ ...counts, stopped: 2 })).toMatch(/^2 of 12 trials stopped early .* optimistic\.$/);
+    expect(STEER.retry({ ...NONE, stopped: 3 })).toBe(false);
   });
 
   it('offers only what can be done', () => {
@@ -87,6 +97,8 @@ describe('trials', () => {
   it('says where a trial diverged and why it failed', () => {
     const said = (part: Partial<TrialRow>) => detailOf({ ...trial(0, null), reason: null, failures: 0, crashes: 0, ...part } as TrialRow);
     expect(said({ state: 'diverged', diverged_step: 1260, reason: 'an earlier error' })).toBe('diverged at step 1\u202f260');
+    expect(said({ state: 'stopped', stopped_step: 1260, reason: 'behind' })).toBe('stopped at step 1\u202f260: behind');
+    expect(said({ state: 'leased', stop_decided: true })).toBe('about to stop early');
     expect(said({ state: 'failed', reason: 'no such dataset' })).toBe('no such dataset');
     expect(said({ state: 'dead', crashes: 3 })).toBe('given up after 3 expired leases');
     expect(said({ state: 'leased', cancel_requested: true })).toContain('heartbeat');

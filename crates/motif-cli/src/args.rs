@@ -229,6 +229,17 @@ pub(crate) enum Sweep {
     },
     /// Show a sweep's table.
     Show(SweepId),
+    /// Rank a search's conditions, the best first.
+    Best {
+        #[command(flatten)]
+        sweep: SweepId,
+        /// By which metric [default: the sweep's own].
+        #[arg(long, value_name = "METRIC")]
+        metric: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: u32,
+    },
     /// Follow a sweep until it ends.
     Watch(SweepId),
     /// Start no new trials.
@@ -254,7 +265,7 @@ pub(crate) enum Trial {
     List {
         #[command(flatten)]
         sweep: SweepId,
-        /// Only those in this state: queued, leased, succeeded, diverged, failed, dead or cancelled.
+        /// Only those in this state: queued, leased, succeeded, diverged, stopped, failed, dead or cancelled.
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
     },

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use motif_data::DatasetEntry;
 use motif_store::records::{
-    AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, SweepRecord, TokenRecord, TrialRecord,
-    WorkerRecord,
+    AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, StoppedAt, SweepRecord, TokenRecord,
+    TrialRecord, WorkerRecord,
 };
 use motif_sweep::lifecycle::{Policy, TrialState};
 use motif_wire::{
@@ -113,6 +113,9 @@ pub(crate) fn trial_row(record: &TrialRecord, metric: &str) -> TrialRow {
         worker: record.worker.clone(),
         metric: record.metrics.get(metric).copied(),
         diverged_step: record.diverged_step,
+        stop_decided: record.stop.is_some(),
+        stopped_step: record.stopped.map(|stopped| stopped.step),
+        stopped_epoch: record.stopped.map(|stopped| stopped.epoch),
         result_hash: record.result_hash.clone(),
         started_at: record.started_at,
         finished_at: record.finished_at,
@@ -224,6 +227,7 @@ pub(crate) fn finish(report: &TrialReport) -> Finish {
     let finite = |(name, value): (&String, &Option<f64>)| Some((name.clone(), (*value)?));
     Finish {
         diverged_step: report.diverged_step,
+        stopped: report.stopped_step.zip(report.stopped_epoch).map(|(step, epoch)| StoppedAt { step, epoch }),
         steps: report.steps,
         metrics: report.metrics.iter().filter_map(finite).collect::<BTreeMap<_, _>>(),
         result_hash: report.result_hash.clone(),

@@ -132,6 +132,7 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(statistics::sweep_comparisons))
         .operation(Read, routes!(statistics::sweep_curves))
         .operation(Read, routes!(statistics::sweep_ledger))
+        .operation(Read, routes!(statistics::sweep_leaderboard))
         .operation(Read, routes!(statistics::sweep_export))
         .operation(Read, routes!(verdicts::sweep_verdicts))
         .operation(Read, routes!(workers::worker_list))

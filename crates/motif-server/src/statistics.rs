@@ -5,6 +5,7 @@
 mod comparisons;
 mod curves;
 mod export;
+mod leaderboard;
 mod ledger;
 mod summary;
 mod verdicts;
@@ -12,7 +13,9 @@ mod verdicts;
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
 pub(crate) use export::{ExportDocument, csv, document};
+pub(crate) use leaderboard::leaderboard;
 pub(crate) use ledger::ledger;
+pub(crate) use motif_sweep::metric::higher_is_better;
 pub(crate) use summary::summary;
 pub(crate) use verdicts::{curves_needed, verdicts};
 
@@ -40,12 +43,22 @@ impl Material {
         finals.chain(also).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Trials that were stopped early, by condition.
+    fn stopped(&self) -> BTreeMap<u32, usize> {
+        let mut stopped = BTreeMap::new();
+        for trial in self.trials.iter().filter(|trial| trial.state == TrialState::Stopped) {
+            *stopped.entry(trial.condition).or_default() += 1;
+        }
+        stopped
+    }
+
     /// Trials of one condition.
     fn of(&self, condition: u32) -> impl Iterator<Item = &TrialRecord> {
         self.trials.iter().filter(move |trial| trial.condition == condition)
     }
 
-    /// Final values by condition, in seed order, with diverged trials treated as the policy says.
+    /// Final values by condition, in seed order, with diverged trials treated as the policy says. A trial that was
+    /// stopped early is censored and has none, whatever the policy.
     pub(crate) fn values(&self, metric: &str, policy: DivergedPolicy) -> BTreeMap<u32, Vec<SeedValue>> {
         let worst = match policy {
             DivergedPolicy::Exclude => None,
@@ -69,17 +82,19 @@ impl Material {
         values
     }
 
-    /// The worst value of any trial of the sweep: the largest of a loss, the smallest of anything else.
+    /// The worst value of any trial of the sweep but the stopped ones: the largest of a loss, the smallest of anything
+    /// else.
     fn worst(&self, metric: &str) -> Option<f64> {
         let usable = |value: &f64| value.abs() <= motif_stats::MAGNITUDE_MAX;
-        let values = self.trials.iter().filter_map(|trial| trial.metrics.get(metric).copied()).filter(usable);
+        let ended = self.trials.iter().filter(|trial| trial.state != TrialState::Stopped);
+        let values = ended.filter_map(|trial| trial.metrics.get(metric).copied()).filter(usable);
         if higher_is_better(metric) { values.reduce(f64::min) } else { values.reduce(f64::max) }
     }
 }
 
-/// Losses and errors are better when smaller; everything else when larger.
-pub(crate) fn higher_is_better(metric: &str) -> bool {
-    !(metric.contains("loss") || metric.contains("error"))
+/// That some of a condition's trials were stopped early, where some were.
+fn censored(stopped: Option<&usize>, seeds: usize) -> Option<String> {
+    stopped.map(|stopped| format!("{stopped} of {seeds} seeds stopped early: censored"))
 }
 
 fn interval_row(interval: Interval) -> IntervalRow {
@@ -98,7 +113,7 @@ fn interval_row(interval: Interval) -> IntervalRow {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use motif_store::records::Counts;
+    use motif_store::records::{Counts, StoppedAt};
     use motif_sweep::{
         ids::{SweepId, TrialId},
         lifecycle::Policy,
@@ -146,6 +161,14 @@ pub(crate) mod tests {
         Material { sweep, conditions: vec![condition(0, "base"), condition(1, "other")], trials }
     }
 
+    /// Ends a trial early, at an epoch.
+    pub(crate) fn stop(trial: &mut TrialRecord, epoch: f64) {
+        trial.state = TrialState::Stopped;
+        trial.stopped = Some(StoppedAt { step: 5, epoch });
+        trial.result_hash = None;
+        trial.reason = Some("worse than others".into());
+    }
+
     fn trial(condition: u32, seed: u64, value: f64) -> TrialRecord {
         TrialRecord {
             id: TrialId(Uuid::from_u128(u128::from(condition) * 100 + u128::from(seed))),
@@ -165,6 +188,8 @@ pub(crate) mod tests {
             report: None,
             metrics: BTreeMap::from([("test_accuracy".into(), value)]),
             diverged_step: None,
+            stop: None,
+            stopped: None,
             result_hash: Some("h".into()),
             started_at: None,
             finished_at: None,

@@ -56,6 +56,7 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
         baseline: plan.baseline,
         seeds: plan.seeds.clone(),
         policy,
+        stop: spec.stopping(),
         trials: trials.collect(),
         conditions: conditions(&plan, &datasets),
         principal: principal.to_owned(),

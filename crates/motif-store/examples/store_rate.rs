@@ -79,6 +79,7 @@ async fn run_one(world: &World, worker: u32, points: u64) {
     }
     let finish = Finish {
         diverged_step: None,
+        stopped: None,
         steps: 5,
         metrics: BTreeMap::from([("test_accuracy".into(), 0.9), ("test_loss".into(), 0.1)]),
         result_hash: "hash".into(),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId, WorkerId},
-    lifecycle::{AttemptOutcome, Policy, TrialState},
+    lifecycle::{AttemptOutcome, Conclusion, Policy, TrialState},
+    stopping::Rule,
 };
 use serde_json::Value;
 
 /// Number of trials in each state, indexed by the order of [`TrialState::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts(pub [u64; 7]);
+pub struct Counts(pub [u64; TrialState::ALL.len()]);
 
 impl Counts {
     /// The count of one state.
@@ -49,6 +50,8 @@ pub struct NewSweep {
     pub seeds: Vec<u64>,
     /// What its trials may spend.
     pub policy: Policy,
+    /// Which of its trials end early.
+    pub stop: Option<Rule>,
     /// Its conditions, by index.
     pub conditions: Vec<ConditionRecord>,
     /// Its trials, in queue order.
@@ -166,7 +169,11 @@ pub struct TrialRecord {
     pub metrics: BTreeMap<String, f64>,
     /// The step at which it diverged.
     pub diverged_step: Option<u64>,
-    /// Hash over the final weights and metrics.
+    /// The decision that it ends early, whatever became of it.
+    pub stop: Option<StopDecision>,
+    /// Where it ended early.
+    pub stopped: Option<StoppedAt>,
+    /// Hash over the final weights and metrics. A trial that was stopped has none: another run would end elsewhere.
     pub result_hash: Option<String>,
     /// When its newest attempt began.
     pub started_at: Option<Timestamp>,
@@ -174,6 +181,26 @@ pub struct TrialRecord {
     pub finished_at: Option<Timestamp>,
     /// Why it failed.
     pub reason: Option<String>,
+}
+
+/// That a trial ends early, and what it was decided by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopDecision {
+    /// Minibatches done at the point that decided.
+    pub step: u64,
+    /// Epochs done there.
+    pub epoch: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a trial that was stopped came to its end: some steps after the decision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoppedAt {
+    /// Minibatches done.
+    pub step: u64,
+    /// Epochs done, with fraction.
+    pub epoch: f64,
 }
 
 /// An attempt, as stored.
@@ -241,6 +268,8 @@ pub struct Leased {
     pub dataset_hash: String,
     /// What it may spend.
     pub policy: Policy,
+    /// Whether its sweep ends some trials early, so that its points decide whether it goes on.
+    pub judged: bool,
 }
 
 /// Proof that a report comes from a lease's holder.
@@ -265,6 +294,8 @@ pub struct Moved {
     pub state: TrialState,
     /// Whether a person has asked for it to be cancelled.
     pub cancel_requested: bool,
+    /// Whether the attempt has reached the point at which the trial was decided to end early.
+    pub stop: bool,
     /// How long a lease lasts, in seconds.
     pub lease_ttl_s: u32,
 }
@@ -285,8 +316,10 @@ pub struct PointRecord {
 /// The end of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finish {
-    /// The step at which it diverged; absent when it succeeded.
+    /// The step at which it diverged, if it did.
     pub diverged_step: Option<u64>,
+    /// Where it ended early, if it did; never with `diverged_step`.
+    pub stopped: Option<StoppedAt>,
     /// Minibatches done.
     pub steps: u64,
     /// Final metrics that are finite.
@@ -295,6 +328,18 @@ pub struct Finish {
     pub result_hash: String,
     /// The whole report, as JSON.
     pub report: Value,
+}
+
+impl Finish {
+    /// Which end it is.
+    #[must_use]
+    pub const fn conclusion(&self) -> Conclusion {
+        match (self.diverged_step, self.stopped) {
+            (Some(_), _) => Conclusion::Diverged,
+            (None, Some(_)) => Conclusion::Stopped,
+            (None, None) => Conclusion::Succeeded,
+        }
+    }
 }
 
 /// A worker, as it introduces itself.

@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Result, StoreError,
     conformance::World,
-    records::{Fence, Finish, Moved, NewSweep, Steer},
+    records::{Fence, Finish, Moved, NewSweep, PointRecord, Steer, StoppedAt},
     sqlite::{Options, SqliteStore},
 };
 use motif_sweep::{
     ids::TrialId,
-    lifecycle::{self, AttemptOutcome, Event, Life, Policy, TrialState},
+    lifecycle::{self, AttemptOutcome, Conclusion, Event, Life, Policy, TrialState},
+    stopping::{Rule, Test},
 };
 use proptest::prelude::*;
 
@@ -30,11 +31,16 @@ const POLICY: Policy = Policy {
     stall_timeout_s: 80,
 };
 
+/// Of each trial; nothing is stopped in the last.
+const EPOCHS: u32 = 4;
+
 #[derive(Debug, Clone)]
 enum Act {
     Claim(u32),
     Heartbeat(usize, u64),
-    Complete(usize, bool),
+    /// Ends an epoch with a value; trials that have logged fewer than others are held against them.
+    Log(usize, u8),
+    Complete(usize, Conclusion),
     Fail(usize, bool),
     Release(usize),
     Reap,
@@ -50,10 +56,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Steer::Cancel),
         2 => Just(Steer::Retry)
     ];
+    let conclusion =
+        prop_oneof![Just(Conclusion::Succeeded), Just(Conclusion::Diverged), Just(Conclusion::Stopped)];
     let act = prop_oneof![
         6 => (1u32..4).prop_map(Act::Claim),
         3 => (lease.clone(), 0u64..4).prop_map(|(lease, step)| Act::Heartbeat(lease, step)),
-        2 => (lease.clone(), any::<bool>()).prop_map(|(lease, diverged)| Act::Complete(lease, diverged)),
+        6 => (lease.clone(), 0u8..4).prop_map(|(lease, value)| Act::Log(lease, value)),
+        3 => (lease.clone(), conclusion).prop_map(|(lease, conclusion)| Act::Complete(lease, conclusion)),
         2 => (lease.clone(), any::<bool>()).prop_map(|(lease, retryable)| Act::Fail(lease, retryable)),
         1 => lease.prop_map(Act::Release),
         3 => Just(Act::Reap),
@@ -85,13 +94,19 @@ struct Attempt {
     number: u32,
     fence: Fence,
     outcome: Option<AttemptOutcome>,
-    diverged: bool,
+    conclusion: Option<Conclusion>,
+    /// Epochs that it has logged.
+    logged: u32,
 }
 
 struct Trial {
     id: TrialId,
     sweep: usize,
     life: Life,
+    /// Its values at the rungs, by epoch, none from the decision on.
+    rungs: BTreeMap<u32, u8>,
+    /// The epoch at which it was decided to end early.
+    stop: Option<u32>,
 }
 
 /// What should be, in the order of the queue.
@@ -104,7 +119,9 @@ struct Model {
 impl Model {
     fn new(sweeps: &[NewSweep], now: Timestamp) -> Self {
         let trials = sweeps.iter().enumerate().flat_map(|(sweep, new)| {
-            new.trials.iter().map(move |trial| Trial { id: trial.id, sweep, life: Life::submitted(now) })
+            let trial =
+                move |id| Trial { id, sweep, life: Life::submitted(now), rungs: BTreeMap::new(), stop: None };
+            new.trials.iter().map(move |new| trial(new.id))
         });
         Self { trials: trials.collect(), attempts: Vec::new(), paused: [false; 2] }
     }
@@ -121,7 +138,7 @@ impl Model {
         let life = &mut self.trials[trial].life;
         *life = lifecycle::step(life, Event::Claim, now, &POLICY).unwrap().life;
         assert_eq!(number, life.attempt, "I2: numbers rise by one");
-        self.attempts.push(Attempt { trial, number, fence, outcome: None, diverged: false });
+        self.attempts.push(Attempt { trial, number, fence, outcome: None, conclusion: None, logged: 0 });
     }
 
     /// Applies a report of an attempt and says what its worker is to be told.
@@ -132,8 +149,8 @@ impl Model {
         use AttemptOutcome as O;
         match (event, attempt.outcome) {
             (_, None) | (Event::Complete { .. }, Some(O::Expired | O::TimedOut)) => {}
-            (Event::Complete { diverged, .. }, Some(O::Succeeded | O::Diverged)) => {
-                return if diverged == attempt.diverged { here } else { Told::Conflict };
+            (Event::Complete { conclusion, .. }, Some(O::Succeeded | O::Diverged | O::Stopped)) => {
+                return if Some(conclusion) == attempt.conclusion { here } else { Told::Conflict };
             }
             (Event::Fail { .. }, Some(O::Failed | O::Cancelled)) => return here,
             (Event::Release, Some(O::Released | O::Cancelled)) => return here,
@@ -143,9 +160,38 @@ impl Model {
         *life = transition.life;
         if let Some(outcome) = transition.ended {
             attempt.outcome = Some(outcome);
-            attempt.diverged = outcome == O::Diverged;
+            attempt.conclusion = match event {
+                Event::Complete { conclusion, .. } => Some(conclusion),
+                _ => None,
+            };
         }
         Told::Moved(life.state, life.cancel_requested)
+    }
+
+    /// An attempt ends an epoch; whether it is told to stop. Halving, written out: at the epochs 1, 2, 4, with fewer
+    /// than ⌊n/2⌋ better values of its sweep a trial goes on.
+    fn log(&mut self, index: usize, value: u8, now: Timestamp) -> Option<bool> {
+        let attempt = &mut self.attempts[index];
+        if attempt.outcome.is_some() {
+            return None;
+        }
+        attempt.logged += 1;
+        let (epoch, own) = (attempt.logged, attempt.trial);
+        let sweep = self.trials[own].sweep;
+        let new = self.trials[own].stop.is_none() && !self.trials[own].rungs.contains_key(&epoch);
+        if new && sweep == 0 && [1, 2, 4].contains(&epoch) {
+            self.trials[own].rungs.insert(epoch, value);
+            let at_rung = self.trials.iter().filter(|trial| trial.sweep == sweep);
+            let values: Vec<u8> = at_rung.filter_map(|trial| trial.rungs.get(&epoch).copied()).collect();
+            let better = values.iter().filter(|other| **other > value).count();
+            let kept = values.len() / 2;
+            if kept > 0 && better >= kept && epoch < EPOCHS {
+                let trial = &mut self.trials[own];
+                trial.stop = Some(epoch);
+                trial.life = lifecycle::step(&trial.life, Event::Stop, now, &POLICY).unwrap().life;
+            }
+        }
+        Some(self.trials[own].stop.is_some_and(|stop| epoch >= stop))
     }
 
     /// The lease that is longest due goes first; each next one has its own jitter.
@@ -198,9 +244,10 @@ impl Model {
     }
 }
 
-fn finish(diverged: bool) -> Finish {
+fn finish(conclusion: Conclusion) -> Finish {
     Finish {
-        diverged_step: diverged.then_some(3),
+        diverged_step: (conclusion == Conclusion::Diverged).then_some(3),
+        stopped: (conclusion == Conclusion::Stopped).then_some(StoppedAt { step: 9, epoch: 0.9 }),
         steps: 9,
         metrics: BTreeMap::new(),
         result_hash: "hash".into(),
@@ -228,13 +275,32 @@ async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act
             let result = store.attempt_heartbeat(fence, step, Some(9), now).await;
             assert_eq!(told(result), model.report(attempt, Event::Heartbeat { step }, now));
         }
-        Act::Complete(back, diverged) => {
+        Act::Log(back, value) => {
+            let Some(attempt) = newest(back) else { return };
+            let Attempt { fence, logged, .. } = model.attempts[attempt];
+            let point = PointRecord {
+                seq: logged.into(),
+                step: u64::from(logged + 1) * 10,
+                epoch: f64::from(logged + 1),
+                values: BTreeMap::from([("train_accuracy".into(), f64::from(value))]),
+            };
+            let told = store.attempt_points(fence, vec![point.clone()], now).await;
+            match model.log(attempt, value, now) {
+                Some(stop) => {
+                    assert_eq!(told.unwrap().1.stop, stop);
+                    let again = store.attempt_points(fence, vec![point], now).await;
+                    assert_eq!(again.unwrap().1.stop, stop, "a repetition is answered the same");
+                }
+                None => assert!(matches!(told, Err(StoreError::StaleLease))),
+            }
+        }
+        Act::Complete(back, conclusion) => {
             let Some(attempt) = newest(back) else { return };
             let Attempt { fence, number, .. } = model.attempts[attempt];
-            let result = store.attempt_complete(fence, finish(diverged), now).await;
+            let result = store.attempt_complete(fence, finish(conclusion), now).await;
             assert_eq!(
                 told(result),
-                model.report(attempt, Event::Complete { attempt: number, diverged }, now)
+                model.report(attempt, Event::Complete { attempt: number, conclusion }, now)
             );
         }
         Act::Fail(back, retryable) => {
@@ -274,6 +340,9 @@ async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
             (stored.state, stored.attempt, stored.failures, stored.crashes, stored.cancel_requested),
             (life.state, life.attempt, life.failures, life.crashes, life.cancel_requested)
         );
+        let decided = stored.stop.as_ref().map(|stop| stop.epoch);
+        assert_eq!((decided, decided.is_some()), (trial.stop, life.stop_decided));
+        assert_eq!(stored.stopped.is_some(), life.state == TrialState::Stopped);
         assert_eq!(stored.finished_at.is_some(), life.state.is_terminal(), "I3");
         assert!(stored.failures <= POLICY.failures_max + 1 && stored.crashes <= POLICY.crashes_max, "I6");
         let attempts = world.store.trial_attempts(trial.id).await.unwrap();
@@ -283,13 +352,24 @@ async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
     }
 }
 
+/// A sweep of two conditions and two seeds whose rule is the model's.
+async fn submit_halving(world: &World) -> NewSweep {
+    let rule = Rule { metric: "train_accuracy".into(), min_epochs: 1, test: Test::Asha { reduction: 2 } };
+    let mut sweep = NewSweep { policy: POLICY, stop: Some(rule), ..world.sweep(2, 2) };
+    for condition in &mut sweep.conditions {
+        condition.config = serde_json::json!({ "epochs": EPOCHS });
+    }
+    world.store.sweep_create(sweep.clone(), None, world.now).await.unwrap();
+    sweep
+}
+
 async fn live(acts: Vec<Act>) {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("motif.db"), Options { readers: 1, ..Options::default() })
         .await
         .unwrap();
     let mut world = World::new(Arc::new(store));
-    let sweeps = [world.submit_with(2, 2, POLICY).await, world.submit_with(1, 1, POLICY).await];
+    let sweeps = [submit_halving(&world).await, world.submit_with(1, 1, POLICY).await];
     let mut model = Model::new(&sweeps, world.now);
     for (number, next) in acts.into_iter().enumerate() {
         act(&mut world, &mut model, &sweeps, next).await;

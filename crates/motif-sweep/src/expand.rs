@@ -14,7 +14,7 @@ use crate::{
     plan::{Condition, Plan},
     resolve,
     spec::SweepSpec,
-    trial,
+    stopping, trial,
     varied::{self, Factor},
 };
 
@@ -46,6 +46,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     check_distinct(spec, &conditions, &mut errors);
     metric::check(&spec.metric, &conditions, &mut errors);
     claims::check_against(spec, &conditions, &mut errors);
+    stopping::check(spec, &conditions, &mut errors);
     let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
     if !errors.is_empty() {
         return Err(errors);

@@ -19,6 +19,8 @@ pub enum TrialState {
     Succeeded,
     /// Left the finite numbers or its bound: a scientific outcome, never retried.
     Diverged,
+    /// Ended early by the sweep's rule, in favour of better ones: censored, never retried.
+    Stopped,
     /// The worker reported an error more often than allowed.
     Failed,
     /// Its workers died more often than allowed.
@@ -29,11 +31,12 @@ pub enum TrialState {
 
 impl TrialState {
     /// All states, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Leased,
         Self::Succeeded,
         Self::Diverged,
+        Self::Stopped,
         Self::Failed,
         Self::Dead,
         Self::Cancelled,
@@ -47,6 +50,7 @@ impl TrialState {
             Self::Leased => "leased",
             Self::Succeeded => "succeeded",
             Self::Diverged => "diverged",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
@@ -74,6 +78,8 @@ pub enum AttemptOutcome {
     Succeeded,
     /// The trial diverged.
     Diverged,
+    /// The trial ended early by the sweep's rule.
+    Stopped,
     /// The worker reported an error.
     Failed,
     /// The worker gave the trial back (drain, preemption).
@@ -88,9 +94,10 @@ pub enum AttemptOutcome {
 
 impl AttemptOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Succeeded,
         Self::Diverged,
+        Self::Stopped,
         Self::Failed,
         Self::Released,
         Self::Expired,
@@ -104,6 +111,7 @@ impl AttemptOutcome {
         match self {
             Self::Succeeded => "succeeded",
             Self::Diverged => "diverged",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Released => "released",
             Self::Expired => "expired",
@@ -168,6 +176,8 @@ pub struct Life {
     pub crashes: u32,
     /// A person wants it cancelled while it is leased.
     pub cancel_requested: bool,
+    /// The sweep's rule has decided that it ends early. It holds for every later attempt.
+    pub stop_decided: bool,
     /// Not to be claimed before this.
     pub not_before: Timestamp,
     /// The open lease, when leased.
@@ -197,10 +207,22 @@ impl Life {
             failures: 0,
             crashes: 0,
             cancel_requested: false,
+            stop_decided: false,
             not_before: now,
             lease: None,
         }
     }
+}
+
+/// How a training came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Every step was made.
+    Succeeded,
+    /// It left the finite numbers or its bound.
+    Diverged,
+    /// It was ended early, as decided.
+    Stopped,
 }
 
 /// What happens to a trial.
@@ -213,12 +235,14 @@ pub enum Event {
         /// Minibatches done.
         step: u64,
     },
-    /// The attempt's worker trained it to the end.
+    /// The sweep's rule decides that it ends early.
+    Stop,
+    /// The attempt's worker brought it to an end.
     Complete {
         /// The attempt that reports.
         attempt: u32,
-        /// Whether it diverged.
-        diverged: bool,
+        /// Which end.
+        conclusion: Conclusion,
     },
     /// The lease's holder met an error.
     Fail {
@@ -267,6 +291,9 @@ pub enum Refusal {
     /// The trial has ended.
     #[error("the trial has already ended as {0:?}")]
     Ended(TrialState),
+    /// Only what was decided to end early may.
+    #[error("nobody decided that the trial ends early")]
+    NotDecided,
     /// Only failed, dead and cancelled trials can be retried.
     #[error("a {0:?} trial cannot be retried")]
     NotRetryable(TrialState),
@@ -292,7 +319,8 @@ pub fn step(life: &Life, event: Event, now: Timestamp, policy: &Policy) -> Resul
     match event {
         Event::Claim => claim(life, now, policy),
         Event::Heartbeat { step } => heartbeat(life, step, now, policy),
-        Event::Complete { attempt, diverged } => complete(life, attempt, diverged),
+        Event::Stop => stop(life),
+        Event::Complete { attempt, conclusion } => complete(life, attempt, conclusion),
         Event::Fail { retryable, jitter } => {
             if life.lease.is_none() {
                 return Err(Refusal::Stale);
@@ -336,18 +364,26 @@ fn heartbeat(life: &Life, step: u64, now: Timestamp, policy: &Policy) -> Result<
     Ok(Transition { life: Life { lease: Some(lease), ..life.clone() }, ended: None })
 }
 
+fn stop(life: &Life) -> Result<Transition, Refusal> {
+    if life.lease.is_none() {
+        return Err(Refusal::Stale);
+    }
+    Ok(Transition { life: Life { stop_decided: true, ..life.clone() }, ended: None })
+}
+
 /// A completion counts from the newest attempt, even when its lease has expired, as long as nobody else has taken over.
-fn complete(life: &Life, attempt: u32, diverged: bool) -> Result<Transition, Refusal> {
+fn complete(life: &Life, attempt: u32, conclusion: Conclusion) -> Result<Transition, Refusal> {
     if attempt == 0 || attempt != life.attempt {
         return Err(Refusal::Stale);
     }
     if life.state.is_terminal() {
         return Err(Refusal::Ended(life.state));
     }
-    let (state, ended) = if diverged {
-        (TrialState::Diverged, AttemptOutcome::Diverged)
-    } else {
-        (TrialState::Succeeded, AttemptOutcome::Succeeded)
+    let (state, ended) = match conclusion {
+        Conclusion::Succeeded => (TrialState::Succeeded, AttemptOutcome::Succeeded),
+        Conclusion::Diverged => (TrialState::Diverged, AttemptOutcome::Diverged),
+        Conclusion::Stopped if life.stop_decided => (TrialState::Stopped, AttemptOutcome::Stopped),
+        Conclusion::Stopped => return Err(Refusal::NotDecided),
     };
     Ok(Transition { life: closed(life, state), ended: Some(ended) })
 }
@@ -394,7 +430,7 @@ fn retry(life: &Life, now: Timestamp) -> Result<Transition, Refusal> {
     if !matches!(life.state, TrialState::Failed | TrialState::Dead | TrialState::Cancelled) {
         return Err(Refusal::NotRetryable(life.state));
     }
-    let life = Life { attempt: life.attempt, ..Life::submitted(now) };
+    let life = Life { attempt: life.attempt, stop_decided: life.stop_decided, ..Life::submitted(now) };
     Ok(Transition { life, ended: None })
 }
 

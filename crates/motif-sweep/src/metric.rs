@@ -27,6 +27,12 @@ const OF_RATE_SPECTRUM: [&str; 7] = ["h_max", "h_q75", "h_median", "h_q25", "h_m
 /// The biases' name among the tensors.
 const BIAS: &str = "b";
 
+/// Losses and errors are better when smaller; everything else when larger.
+#[must_use]
+pub fn higher_is_better(metric: &str) -> bool {
+    !(metric.contains("loss") || metric.contains("error"))
+}
+
 /// Refuses a metric that no condition can log.
 pub(crate) fn check(metric: &str, conditions: &[Condition], errors: &mut SpecErrors) {
     if FINAL_METRICS.contains(&metric) {

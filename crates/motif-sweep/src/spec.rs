@@ -16,6 +16,7 @@ use crate::{
     origin,
     plan::{Condition, Plan},
     presets, probe, sample,
+    stopping::{Rule, Stop},
 };
 
 pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
@@ -120,6 +121,9 @@ pub struct SweepSpec {
     /// What the sweep is to show, each with the test that decides on it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
+    /// Which trials end early, for searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// What the queue may spend on each trial, where it differs from the server's policy.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub queue: Map<String, Value>,
@@ -141,6 +145,7 @@ impl Default for SweepSpec {
             exclude: Vec::new(),
             arms: Vec::new(),
             claims: Vec::new(),
+            stop: None,
             queue: Map::new(),
         }
     }
@@ -207,6 +212,12 @@ impl SweepSpec {
         // Arms come after the crossed conditions.
         let crossed = plan.conditions.len().saturating_sub(self.arms.len());
         origin::of(self, (condition.index as usize).checked_sub(crossed), field)
+    }
+
+    /// The rule by which trials end early, with everything settled.
+    #[must_use]
+    pub fn stopping(&self) -> Option<Rule> {
+        self.stop.as_ref().map(|stop| stop.rule(&self.metric))
     }
 
     /// What the queue may spend on each trial: the spec's `[queue]` table over the server's own policy.

@@ -30,6 +30,8 @@ pub fn sweep(name: &str, seeds: u64) -> Value {
 pub fn report(metrics: BTreeMap<String, Option<f64>>) -> TrialReport {
     TrialReport {
         diverged_step: None,
+        stopped_step: None,
+        stopped_epoch: None,
         steps: 10,
         metrics,
         result_hash: "ab".repeat(32),

@@ -179,6 +179,46 @@ pub struct Curves {
     pub conditions: Vec<ConditionCurve>,
 }
 
+/// One condition of a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeaderRow {
+    /// Its place, from 1.
+    pub rank: u32,
+    /// Index of the condition.
+    pub condition: u32,
+    /// Its name.
+    pub label: String,
+    /// Number of values: trials trained to the end, and stopped ones.
+    pub n: u64,
+    /// Mean of these values; a stopped trial counts with what it measured last.
+    pub mean: f64,
+    /// Standard deviation (n − 1); absent when n < 2.
+    pub sd: Option<f64>,
+    /// The epochs at which the stopped ones among them ended, by seed.
+    pub stopped_epochs: Vec<f64>,
+    /// Its trials by state.
+    pub counts: StateCounts,
+}
+
+/// A search's conditions, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Leaderboard {
+    /// The sweep.
+    pub sweep_id: Uuid,
+    /// The metric.
+    pub metric: String,
+    /// Whether larger values are better.
+    pub higher_is_better: bool,
+    /// Number of conditions that have a value.
+    pub ranked: u64,
+    /// Number of all conditions.
+    pub conditions: u64,
+    /// The first of those that have a value.
+    pub rows: Vec<LeaderRow>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
 /// One cell of the completeness ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerCell {

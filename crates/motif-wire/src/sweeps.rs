@@ -20,6 +20,8 @@ pub struct StateCounts {
     pub succeeded: u64,
     /// Diverged.
     pub diverged: u64,
+    /// Ended early by the sweep's rule.
+    pub stopped: u64,
     /// Failed.
     pub failed: u64,
     /// Given up after their workers died.
@@ -36,6 +38,7 @@ impl StateCounts {
             TrialState::Leased => &mut self.leased,
             TrialState::Succeeded => &mut self.succeeded,
             TrialState::Diverged => &mut self.diverged,
+            TrialState::Stopped => &mut self.stopped,
             TrialState::Failed => &mut self.failed,
             TrialState::Dead => &mut self.dead,
             TrialState::Cancelled => &mut self.cancelled,
@@ -51,7 +54,7 @@ impl StateCounts {
     /// Trials in a terminal state.
     #[must_use]
     pub const fn finished(&self) -> u64 {
-        self.succeeded + self.diverged + self.failed + self.dead + self.cancelled
+        self.succeeded + self.diverged + self.stopped + self.failed + self.dead + self.cancelled
     }
 }
 

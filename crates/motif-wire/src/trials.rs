@@ -43,7 +43,14 @@ pub struct TrialRow {
     pub metric: Option<f64>,
     /// The step at which it diverged.
     pub diverged_step: Option<u64>,
-    /// Hash over the final weights and metrics.
+    /// Whether it was decided that it ends early, whatever became of it.
+    pub stop_decided: bool,
+    /// The step at which it was stopped early.
+    pub stopped_step: Option<u64>,
+    /// The same in epochs.
+    pub stopped_epoch: Option<f64>,
+    /// Hash over the final weights and metrics; absent from a trial that was stopped, which another run would end
+    /// elsewhere.
     pub result_hash: Option<String>,
     /// When its newest attempt began.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -51,7 +58,7 @@ pub struct TrialRow {
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// Why it failed, in words.
+    /// Why it failed, or was stopped early, in words.
     pub reason: Option<String>,
 }
 
@@ -110,16 +117,22 @@ pub struct AttemptRow {
     pub ended_at: Option<Timestamp>,
 }
 
-/// What a worker reports of a trial that it trained to the end.
+/// What a worker reports of a trial that has come to an end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrialReport {
-    /// The step at which it diverged; absent when it succeeded.
+    /// The step at which it diverged, if it did.
     pub diverged_step: Option<u64>,
+    /// The step at which it was stopped early, if it was; never with `diverged_step`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_step: Option<u64>,
+    /// The same in epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_epoch: Option<f64>,
     /// Minibatches done.
     pub steps: u64,
-    /// Final metrics by name; `null` where not finite.
+    /// Final metrics by name, those last measured of a trial that was stopped; `null` where not finite.
     pub metrics: BTreeMap<String, Option<f64>>,
-    /// Hash over the final weights and metrics.
+    /// Hash over the final weights and metrics, and over how the trial ended: with a stop, also where.
     pub result_hash: String,
     /// Seconds from the first step to the last, as the worker saw them; outside the hash.
     pub training_s: f64,

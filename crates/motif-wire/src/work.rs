@@ -76,6 +76,9 @@ pub struct Lease {
     /// How long the lease lasts, how often to send a heartbeat.
     #[schema(value_type = Object)]
     pub policy: Policy,
+    /// Whether its points decide if it goes on: then they are not to wait for others.
+    #[serde(default)]
+    pub judged: bool,
 }
 
 /// Says that an attempt is alive.
@@ -94,6 +97,9 @@ pub struct Heartbeat {
 pub struct HeartbeatReply {
     /// Stop training and release: a person cancelled the trial.
     pub cancel: bool,
+    /// Stop training and complete with what it has come to: the sweep's rule ends the trial early.
+    #[serde(default)]
+    pub stop: bool,
     /// The lease lasts this long from now, in seconds.
     pub lease_s: u32,
 }
@@ -111,9 +117,12 @@ pub struct MetricsBatch {
 pub struct MetricsReply {
     /// All points below this `seq` are stored: send from here.
     pub next_seq: u64,
+    /// Stop training and complete with what it has come to: the sweep's rule ends the trial early.
+    #[serde(default)]
+    pub stop: bool,
 }
 
-/// The trial is trained; the result comes with it.
+/// The trial has come to an end; the result comes with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Completion {

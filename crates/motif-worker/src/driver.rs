@@ -59,6 +59,8 @@ pub struct WorkerSummary {
     pub succeeded: u64,
     /// Trials that diverged.
     pub diverged: u64,
+    /// Trials that were stopped early by their sweep's rule.
+    pub stopped: u64,
     /// Attempts that failed.
     pub failed: u64,
     /// Trials given back.
@@ -253,6 +255,7 @@ impl Driver {
                 self.controls.insert(attempt, control);
             }
             Effect::Stop { attempt } => self.control(attempt, Control::stop),
+            Effect::Conclude { attempt } => self.control(attempt, Control::conclude),
             Effect::Pause { attempt } => self.control(attempt, |control| control.pause(true)),
             Effect::Resume { attempt } => self.control(attempt, |control| control.pause(false)),
             Effect::Beat { key, step, total_steps } => {
@@ -346,6 +349,7 @@ impl WorkerSummary {
         match fate {
             Fate::Succeeded => &mut self.succeeded,
             Fate::Diverged => &mut self.diverged,
+            Fate::Stopped => &mut self.stopped,
             Fate::Failed => &mut self.failed,
             Fate::Released => &mut self.released,
             Fate::Dropped => &mut self.dropped,

@@ -4,6 +4,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -164,6 +165,7 @@ impl Executor {
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
                     costs: Costs::default(),
+                    measured: BTreeMap::new(),
                 };
                 let _occupied = executor.slots.occupy();
                 train(&prepared, reporter, &executor.slots, &*executor.clock)
@@ -194,16 +196,23 @@ fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, cl
         Err(error) => return Ending::Failed(failure(false, error.to_string())),
     };
     let training_s = clock.monotonic().saturating_sub(started).as_secs_f64();
-    let diverged_step = match result.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Diverged { step } => Some(step),
+    let TrialResult { outcome, steps, total_steps, mut metrics, result_hash, .. } = result;
+    let (diverged_step, stopped_step) = match outcome {
+        Outcome::Succeeded => (None, None),
+        Outcome::Diverged { step } => (Some(step), None),
+        Outcome::Stopped { step } if reporter.control.concludes() => (None, Some(step)),
         Outcome::Stopped { .. } => return Ending::Stopped,
     };
+    if stopped_step.is_some() {
+        // The last point may be one of diagnostics alone.
+        metrics = reporter.measured;
+    }
     let provenance = provenance(dataset_hash, &config_hash(config));
-    let TrialResult { steps, metrics, result_hash, .. } = result;
     let metrics = metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|it| it.is_finite())));
     Ending::Trained(Box::new(TrialReport {
         diverged_step,
+        stopped_step,
+        stopped_epoch: stopped_step.map(|step| config.epochs as f64 * step as f64 / total_steps as f64),
         steps,
         metrics: metrics.collect(),
         result_hash,

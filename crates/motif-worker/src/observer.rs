@@ -1,6 +1,7 @@
 //! What a training thread shows the driver, and how the driver holds or stops it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +27,7 @@ const STEP_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     stop: AtomicBool,
+    conclude: AtomicBool,
     paused: Mutex<bool>,
     changed: Condvar,
     /// The same as `stop`, for what waits in a task rather than in a thread.
@@ -34,9 +36,15 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Release);
         self.stopped.cancel();
         self.pause(false);
+    }
+
+    /// Stops it, and what it has come to is its result.
+    pub(crate) fn conclude(&self) {
+        self.conclude.store(true, Ordering::Relaxed);
+        self.stop();
     }
 
     pub(crate) fn pause(&self, paused: bool) {
@@ -44,8 +52,13 @@ impl Control {
         self.changed.notify_all();
     }
 
+    /// Whether it was told to [`Self::conclude`]; to be asked once it has stopped.
+    pub(crate) fn concludes(&self) -> bool {
+        self.conclude.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Acquire)
     }
 
     /// Waits while paused; false once stopped.
@@ -66,6 +79,8 @@ pub(crate) struct Reporter {
     pub(crate) total_steps: u64,
     pub(crate) told_at: Duration,
     pub(crate) costs: Costs,
+    /// What was measured last, whenever that was.
+    pub(crate) measured: BTreeMap<String, f64>,
 }
 
 impl Reporter {
@@ -83,6 +98,7 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn point(&mut self, point: &Point) {
+        self.measured.extend(point.values.iter().cloned());
         let values = point.values.iter();
         let point = LoggedPoint {
             step: point.step,

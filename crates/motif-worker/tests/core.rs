@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn stored(&mut self, attempt: Uuid, next_seq: u64) -> Vec<Effect> {
-        self.put(Input::Stored { attempt, result: Ok(MetricsReply { next_seq }) })
+        self.put(Input::Stored { attempt, result: Ok(MetricsReply { next_seq, stop: false }) })
     }
 
     fn reported(&mut self, attempt: Uuid) -> Vec<Effect> {
@@ -104,6 +104,7 @@ fn lease(n: u128) -> Lease {
         seed: 0,
         dataset_hash: "h".to_owned(),
         policy: Policy::default(),
+        judged: false,
     }
 }
 
@@ -117,6 +118,8 @@ fn result(diverged_step: Option<u64>) -> Box<TrialReport> {
     let (training_s, evaluation_s, diagnostics_s, spectra_s) = (1.0, Some(0.25), Some(0.5), None);
     Box::new(TrialReport {
         diverged_step,
+        stopped_step: None,
+        stopped_epoch: None,
         steps: 9,
         metrics,
         result_hash,
@@ -209,7 +212,7 @@ fn heartbeats_keep_their_rhythm_and_carry_the_step() {
     let effects = bench.after(Duration::from_millis(1));
     assert_eq!(beats(&effects), [(id(1), 41)]);
     assert_eq!(bench.after(Duration::from_secs(30)), [], "one heartbeat at a time");
-    let alive = HeartbeatReply { cancel: false, lease_s: 30 };
+    let alive = HeartbeatReply { cancel: false, stop: false, lease_s: 30 };
     assert_eq!(beats(&bench.put(Input::Beaten { attempt: id(1), result: Ok(alive) })).len(), 1, "overdue");
     bench.put(Input::Beaten { attempt: id(1), result: Ok(alive) });
     let (waited, effects) = bench.next();
@@ -314,7 +317,7 @@ fn a_cancelled_trial_stops_and_is_given_back() {
     let mut bench = Bench::new(1, Limits::default());
     bench.lease(&[lease(1)]);
     bench.after(Duration::from_secs(10));
-    let cancel = HeartbeatReply { cancel: true, lease_s: 30 };
+    let cancel = HeartbeatReply { cancel: true, stop: false, lease_s: 30 };
     assert_eq!(
         bench.put(Input::Beaten { attempt: id(1), result: Ok(cancel) }),
         [Effect::Stop { attempt: id(1) }]
@@ -322,6 +325,94 @@ fn a_cancelled_trial_stops_and_is_given_back() {
     assert_eq!(released(&bench.end(id(1), Ending::Stopped)), Some("cancelled"));
     bench.reported(id(1));
     assert_eq!(bench.fates(), [Fate::Released]);
+}
+
+#[test]
+fn points_that_decide_whether_a_trial_goes_on_do_not_wait() {
+    let mut bench = Bench::new(1, Limits::default());
+    bench.lease(&[Lease { judged: true, ..lease(1) }]);
+    assert_eq!(batch(&bench.log(id(1), 1)), Some((0, 0)), "at once");
+    assert_eq!(bench.log(id(1), 2), [], "one batch at a time");
+    assert_eq!(batch(&bench.stored(id(1), 1)), Some((1, 2)), "what came meanwhile");
+}
+
+fn stop_reply(next_seq: u64) -> Input {
+    Input::Stored { attempt: id(1), result: Ok(MetricsReply { next_seq, stop: true }) }
+}
+
+fn stopped_early() -> Ending {
+    let report = TrialReport { stopped_step: Some(9), stopped_epoch: Some(0.9), ..*result(None) };
+    Ending::Trained(Box::new(report))
+}
+
+#[test]
+fn a_trial_that_is_to_end_early_ends_with_what_it_has_come_to() {
+    let mut bench = Bench::new(1, Limits::default());
+    bench.lease(&[lease(1)]);
+    bench.log(id(1), 2);
+    assert_eq!(batch(&bench.next().1), Some((0, 1)));
+    assert_eq!(bench.put(stop_reply(2)), [Effect::Conclude { attempt: id(1) }]);
+    // It is told once, whoever tells it again.
+    let again = HeartbeatReply { cancel: false, stop: true, lease_s: 30 };
+    assert_eq!(bench.put(Input::Beaten { attempt: id(1), result: Ok(again) }), []);
+    bench.log(id(1), 1);
+    let effects = bench.end(id(1), stopped_early());
+    assert_eq!((batch(&effects), report(&effects)), (Some((2, 2)), None), "the points come first");
+    let effects = bench.put(stop_reply(3));
+    assert!(
+        matches!(report(&effects), Some(Report::Complete(it)) if it.stopped_step == Some(9)),
+        "{effects:?}"
+    );
+    bench.reported(id(1));
+    assert_eq!(bench.fates(), [Fate::Stopped]);
+}
+
+#[test]
+fn a_heartbeat_can_end_a_trial_early_and_one_that_is_through_is_whole() {
+    let stop = || Input::Beaten {
+        attempt: id(1),
+        result: Ok(HeartbeatReply { cancel: false, stop: true, lease_s: 30 }),
+    };
+    let mut bench = Bench::new(1, Limits::default());
+    bench.lease(&[lease(1)]);
+    assert_eq!(bench.put(stop()), [Effect::Conclude { attempt: id(1) }]);
+    // It had made its last step: told too late.
+    assert_eq!(report(&bench.end(id(1), trained())), Some(&Report::Complete(result(None))));
+    bench.reported(id(1));
+    assert_eq!(bench.fates(), [Fate::Succeeded]);
+
+    let mut bench = Bench::new(1, Limits::default());
+    bench.lease(&[lease(1)]);
+    bench.end(id(1), trained());
+    assert_eq!(bench.put(stop()), [], "its result is on its way");
+}
+
+#[test]
+fn a_trial_that_ends_early_gives_way_to_a_stale_lease_and_not_to_a_cancel_or_a_drain() {
+    let begun = || {
+        let mut bench = Bench::new(1, Limits::default());
+        bench.lease(&[lease(1)]);
+        let stop = HeartbeatReply { cancel: false, stop: true, lease_s: 30 };
+        bench.put(Input::Beaten { attempt: id(1), result: Ok(stop) });
+        bench
+    };
+    let mut bench = begun();
+    bench.put(Input::Beaten { attempt: id(1), result: Err(CallError::Stale) });
+    assert_eq!(report(&bench.end(id(1), stopped_early())), None);
+    assert_eq!(bench.fates(), [Fate::Dropped]);
+
+    let mut bench = begun();
+    let cancel = HeartbeatReply { cancel: true, stop: true, lease_s: 30 };
+    assert_eq!(bench.put(Input::Beaten { attempt: id(1), result: Ok(cancel) }), []);
+    assert!(matches!(report(&bench.end(id(1), stopped_early())), Some(Report::Complete(_))));
+
+    let mut bench = begun();
+    bench.put(Input::Drain);
+    assert!(matches!(report(&bench.end(id(1), stopped_early())), Some(Report::Complete(_))));
+
+    // Told before its training began: there is no result, and another attempt will hear the same.
+    let mut bench = begun();
+    assert_eq!(released(&bench.end(id(1), Ending::Stopped)), Some("stopped early"));
 }
 
 #[test]
@@ -551,7 +642,7 @@ fn answers_for_attempts_that_are_gone_change_nothing() {
     bench.put(Input::Tick);
     for input in [
         Input::Beaten { attempt: id(9), result: Err(CallError::Stale) },
-        Input::Stored { attempt: id(9), result: Ok(MetricsReply { next_seq: 4 }) },
+        Input::Stored { attempt: id(9), result: Ok(MetricsReply { next_seq: 4, stop: false }) },
         Input::Reported { attempt: id(9), result: Err(CallError::Stale) },
         Input::Stepped { attempt: id(9), step: 1, total_steps: None },
         Input::Ended { attempt: id(9), ending: Ending::Stopped },

@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::Duration,
 };
 
@@ -46,6 +46,14 @@ struct Attempt {
     reaped: bool,
 }
 
+/// What a training was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Stop,
+    Conclude,
+}
+
 struct World {
     core: Core,
     dice: Dice,
@@ -55,7 +63,11 @@ struct World {
     queued: Vec<u128>,
     attempts: BTreeMap<Uuid, Attempt>,
     claims: BTreeMap<u64, Vec<Lease>>,
-    training: BTreeMap<Uuid, bool>,
+    training: BTreeMap<Uuid, Told>,
+    /// Trials that the server wants to end early.
+    decided: BTreeSet<u128>,
+    /// Trials that did.
+    stopped: BTreeSet<u128>,
     completed: BTreeMap<u128, u32>,
     loss_percent: u64,
     exited: bool,
@@ -73,6 +85,8 @@ impl World {
             attempts: BTreeMap::new(),
             claims: BTreeMap::new(),
             training: BTreeMap::new(),
+            decided: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             completed: BTreeMap::new(),
             loss_percent: 25,
             exited: false,
@@ -122,6 +136,7 @@ impl World {
             seed: 0,
             dataset_hash: String::new(),
             policy: Policy::default(),
+            judged: trial.is_multiple_of(2),
         }
     }
 
@@ -136,14 +151,20 @@ impl World {
         if attempt.reaped { Err(CallError::Stale) } else { Ok(attempt) }
     }
 
+    /// Some trials are to end early from their third point on, in whichever attempt.
     fn store(&mut self, key: &LeaseKey, first: u64, count: u64) -> Result<MetricsReply, CallError> {
+        let judged = self.dice.chance(20);
         let attempt = self.open(key)?;
         if attempt.ended.is_some() {
             return Err(CallError::Stale);
         }
         assert!(first <= attempt.points, "a gap: {first} after {}", attempt.points);
         attempt.points = attempt.points.max(first + count);
-        Ok(MetricsReply { next_seq: attempt.points })
+        let (trial, points) = (attempt.trial, attempt.points);
+        if judged && points > 2 {
+            self.decided.insert(trial);
+        }
+        Ok(MetricsReply { next_seq: points, stop: points > 2 && self.decided.contains(&trial) })
     }
 
     fn report(&mut self, key: &LeaseKey, report: &Report) -> Result<ReportReply, CallError> {
@@ -154,8 +175,12 @@ impl World {
         }
         attempt.ended = Some(report.clone());
         let trial = attempt.trial;
-        if matches!(report, Report::Complete(_)) {
+        if let Report::Complete(result) = report {
             assert_eq!(attempt.points, attempt.logged, "a result before its points");
+            if result.stopped_step.is_some() {
+                assert!(self.decided.contains(&trial), "stopped early, and nobody wanted it");
+                self.stopped.insert(trial);
+            }
             *self.completed.entry(trial).or_default() += 1;
         } else {
             self.queued.push(trial);
@@ -165,15 +190,19 @@ impl World {
 
     fn train(&mut self, attempt: Uuid) {
         assert!(self.training.len() < SLOTS as usize, "more trainings than slots");
-        assert_eq!(self.training.insert(attempt, false), None, "an attempt is trained twice");
+        assert_eq!(self.training.insert(attempt, Told::Nothing), None, "an attempt is trained twice");
         self.later(8000, Input::Stepped { attempt, step: 1, total_steps: None });
     }
 
     /// A training goes on: logs, or ends.
     fn advance(&mut self, attempt: Uuid, step: u64) {
-        let Some(stop) = self.training.get(&attempt).copied() else { return };
-        if stop || step > 5 {
-            let ending = if stop { Ending::Stopped } else { Ending::Trained(report()) };
+        let Some(told) = self.training.get(&attempt).copied() else { return };
+        if told != Told::Nothing || step > 5 {
+            let ending = match told {
+                Told::Nothing => Ending::Trained(report(None)),
+                Told::Stop => Ending::Stopped,
+                Told::Conclude => Ending::Trained(report(Some(step))),
+            };
             self.training.remove(&attempt);
             self.put(Input::Ended { attempt, ending });
             return;
@@ -208,14 +237,18 @@ impl World {
             }
             Effect::Start(lease) => self.train(lease.attempt_id),
             Effect::Stop { attempt } => {
-                self.training.insert(attempt, true);
+                self.training.insert(attempt, Told::Stop);
+            }
+            Effect::Conclude { attempt } => {
+                self.training.insert(attempt, Told::Conclude);
             }
             Effect::Beat { key, .. } => {
                 let beat = |world: &mut Self| {
                     let attempt = world.open(&key)?;
-                    let open = attempt.ended.is_none();
+                    let (open, trial, points) = (attempt.ended.is_none(), attempt.trial, attempt.points);
                     if open {
-                        Ok(HeartbeatReply { cancel: false, lease_s: 30 })
+                        let stop = points > 2 && world.decided.contains(&trial);
+                        Ok(HeartbeatReply { cancel: false, stop, lease_s: 30 })
                     } else {
                         Err(CallError::Stale)
                     }
@@ -265,7 +298,7 @@ impl World {
     }
 }
 
-fn report() -> Box<TrialReport> {
+fn report(stopped_step: Option<u64>) -> Box<TrialReport> {
     let provenance = Provenance {
         version: String::new(),
         commit: None,
@@ -279,7 +312,9 @@ fn report() -> Box<TrialReport> {
     let (training_s, evaluation_s, diagnostics_s, spectra_s) = (0.0, None, None, None);
     Box::new(TrialReport {
         diverged_step: None,
-        steps: 6,
+        stopped_step,
+        stopped_epoch: stopped_step.map(|step| step as f64),
+        steps: stopped_step.unwrap_or(6),
         metrics,
         result_hash,
         training_s,
@@ -292,6 +327,7 @@ fn report() -> Box<TrialReport> {
 
 #[test]
 fn every_trial_is_completed_once_whatever_is_lost() {
+    let (mut stopped, mut whole) = (0, 0);
     for seed in 0..200 {
         let mut world = World::new(seed);
         world.put(Input::Tick);
@@ -303,7 +339,11 @@ fn every_trial_is_completed_once_whatever_is_lost() {
             world.happen();
         }
         assert!(world.completed.values().all(|&times| times == 1), "seed {seed}: {:?}", world.completed);
+        stopped += world.stopped.len();
+        whole += world.decided.difference(&world.stopped).count();
     }
+    // Some ended by themselves before they heard.
+    assert!(stopped > 100 && whole > 100, "{stopped} stopped early, {whole} decided but whole");
 }
 
 #[test]
@@ -319,8 +359,12 @@ fn a_drain_ends_in_time_whatever_is_lost_and_holds_nothing_it_could_give_back() 
         world.loss_percent = 0;
         world.put(Input::Drain);
         while !world.exited {
-            let stopping: Vec<_> =
-                world.training.iter().filter(|(_, stop)| **stop).map(|(id, _)| *id).collect();
+            let stopping: Vec<_> = world
+                .training
+                .iter()
+                .filter(|(_, told)| **told != Told::Nothing)
+                .map(|(id, _)| *id)
+                .collect();
             for attempt in stopping {
                 world.advance(attempt, 0);
             }

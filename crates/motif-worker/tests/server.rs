@@ -19,9 +19,11 @@ use motif_sweep::{
 };
 use motif_testkit::{SeededEntropy, TestApp, app::eventually, build};
 use motif_wire::{
+    metrics::MetricPoint,
     problem::ProblemCode,
     sweeps::{SweepDetail, SweepState},
     system::Scope,
+    work::{Lease, MetricsBatch, MetricsReply},
 };
 use motif_worker::{WorkerError, WorkerOptions, WorkerSummary, core::Limits, run_with_limits};
 use serde_json::{Value, json};
@@ -247,6 +249,47 @@ async fn a_drained_worker_leaves_its_trials_to_others() {
     let held = trials.iter().find(|trial| trial.attempts == 1).unwrap();
     let attempt = &admin.trial_attempts(held.id).await.unwrap()[0];
     assert_eq!((attempt.outcome, attempt.reason.as_deref()), (Some(AttemptOutcome::Released), Some("drain")));
+}
+
+#[tokio::test]
+async fn a_trial_that_was_to_stop_when_its_worker_died_stops_at_the_same_point_again() {
+    let app = TestApp::start().await;
+    let admin = client(&app, Scope::Admin);
+    let mut spec = build::sweep("halved", 1);
+    // So many epochs that nobody ends before it hears.
+    for (key, value) in [("epochs", json!(2000)), ("batch_size", json!(16)), ("diagnostics", json!("off"))] {
+        spec["trial"][key] = value;
+    }
+    spec["stop"] = json!({ "method": "asha", "reduction": 2 });
+    let sweep = admin.sweep_submit(&spec, None).await.unwrap().row.id;
+    let dying = app.worker("dying");
+    let leases = dying.claim(2).await;
+    let say = async |lease: &Lease, accuracy: f64| {
+        let values = [("test_accuracy".to_owned(), Some(accuracy))].into();
+        let points = vec![MetricPoint { seq: 0, step: 4, epoch: 1.0, values }];
+        let reply: MetricsReply = dying.say(lease, "metrics", &MetricsBatch { points }).await;
+        reply.stop
+    };
+    assert!(!say(&leases[0], 0.9).await && say(&leases[1], 0.0).await);
+    app.clock.advance(Duration::from_secs(31));
+    eventually("both leases are taken back", || async {
+        (admin.sweep_get(sweep).await.unwrap().row.counts.queued == 2).then_some(())
+    })
+    .await;
+
+    let worker = Worker::start(&app, Link::to(&app), 2);
+    let counts = finished(&admin, sweep).await.row.counts;
+    assert_eq!((counts.succeeded, counts.stopped), (1, 1));
+    let expected = WorkerSummary { succeeded: 1, stopped: 1, ..WorkerSummary::default() };
+    assert_eq!(worker.end().await, expected);
+    let ended = admin.trial_get(leases[1].trial_id).await.unwrap();
+    assert_eq!((ended.row.state, ended.row.attempts), (TrialState::Stopped, 2));
+    assert!(ended.row.stopped_step >= Some(4) && ended.row.stopped_step < Some(8000), "{:?}", ended.row);
+    let reason = "at epoch 1: test_accuracy of 0.0000 is not among the best 1 of 2 so far";
+    assert_eq!(ended.row.reason.as_deref(), Some(reason), "it was not judged anew");
+    assert!(ended.result.unwrap().metrics["test_accuracy"].is_some());
+    let outcomes: Vec<_> = ended.attempt_rows.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [Some(AttemptOutcome::Expired), Some(AttemptOutcome::Stopped)]);
 }
 
 #[tokio::test]

@@ -254,6 +254,7 @@ fn lease(n: u128, hash: &str, overrides: Value) -> Lease {
         seed: 7,
         dataset_hash: hash.to_owned(),
         policy: Policy { heartbeat_s: 1, ..Policy::default() },
+        judged: false,
     }
 }
 

@@ -10,6 +10,7 @@ export interface StateLook {
 export const TRIAL_LOOKS: Record<TrialState, StateLook> = {
   succeeded: { name: 'succeeded', letter: 'S' },
   diverged: { name: 'diverged', letter: 'D' },
+  stopped: { name: 'stopped early', letter: 'E' },
   failed: { name: 'failed', letter: 'F' },
   dead: { name: 'dead', letter: 'X' },
   cancelled: { name: 'cancelled', letter: 'C' },
@@ -57,18 +58,27 @@ export function describeCounts(counts: StateCounts): string {
   return parts.length === 0 ? 'no trials' : `${total(counts)} trials: ${parts.join(', ')}`;
 }
 
-/** What a ledger lacks, in words: cells still open, and cells that ended without a result. */
+/** What a ledger lacks, in words: cells still open, cells that ended without a result, and cells that are censored. */
 export function describeLedger(states: (string | null | undefined)[]): string {
   const number = (state: TrialState) => states.filter((one) => one === state).length;
   const lost = (['failed', 'dead', 'cancelled'] as const).filter((state) => number(state) > 0);
   const ended = lost.reduce((sum, state) => sum + number(state), 0);
-  const open = states.length - ended - number('succeeded') - number('diverged');
+  const open = states.length - ended - number('succeeded') - number('diverged') - number('stopped');
   const parts = [open === 0 ? 'Every cell has an outcome.' : `${plural(open, 'cell has', 'cells have')} no outcome yet.`];
   if (ended > 0) {
     const which = lost.map((state) => `${number(state)} ${TRIAL_LOOKS[state].name}`).join(', ');
     parts.push(`${plural(ended, 'cell', 'cells')} ended without a result: ${which}.`);
   }
+  const stopped = number('stopped');
+  if (stopped > 0) parts.push(`${plural(stopped, 'cell was', 'cells were')} stopped early: censored, in no mean.`);
   return parts.join(' ');
+}
+
+/** What a sweep's page says of trials that were stopped early; nothing when none was. */
+export function censoredNote(counts: StateCounts): string {
+  if (counts.stopped === 0) return '';
+  const trials = `${counts.stopped} of ${plural(total(counts), 'trial')}`;
+  return `${trials} stopped early by the sweep’s rule: censored, in no mean, test or curve. A search’s best value is optimistic.`;
 }
 
 /** Progress for a title: never 100 % before the end. */

@@ -48,9 +48,11 @@ export function pageOf<T>(items: T[], page: number, size: number): { items: T[];
   return { items: items.slice(at * size, (at + 1) * size), page: at, pages };
 }
 
-/** What a reader wants to know beside the state: where it diverged, why it failed, that it is about to stop. */
+/** What a reader wants to know beside the state: where it diverged or was stopped, why it failed, that it is about to stop. */
 export function detailOf(trial: TrialRow): string {
   if (trial.state === 'diverged' && trial.diverged_step != null) return `diverged at step ${count(trial.diverged_step)}`;
+  if (trial.state === 'stopped' && trial.stopped_step != null) return `stopped at step ${count(trial.stopped_step)}: ${trial.reason ?? ''}`;
+  if (trial.stop_decided && trial.state === 'leased') return 'about to stop early';
   if (trial.cancel_requested && trial.state === 'leased') return 'stopping at the next heartbeat';
   if (trial.reason) return trial.reason;
   if (trial.state === 'failed') return `${plural(trial.failures, 'error')} reported, no reason given`;

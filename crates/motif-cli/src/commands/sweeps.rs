@@ -113,6 +113,12 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
             show(global, &client, id).await?;
             Ok(Outcome::Done)
         }
+        Sweep::Best { sweep, metric, limit } => {
+            let id = resolve(&client, &sweep.id).await?;
+            let board = client.sweep_leaderboard(id, metric.as_deref(), Some(*limit)).await?;
+            output::emit(global.json, &board, || tables::leaderboard(&board))?;
+            Ok(Outcome::Done)
+        }
         Sweep::Watch(id) => {
             let id = resolve(&client, &id.id).await?;
             watch(global, &client, id).await
@@ -176,6 +182,20 @@ struct Report {
     verdicts: Verdicts,
 }
 
+/// What became of a search's trials that were stopped early.
+fn stopped(sweep: &SweepDetail) -> String {
+    let SweepRow { counts, id, .. } = &sweep.row;
+    if counts.stopped == 0 {
+        return String::new();
+    }
+    format!(
+        "{} of {} trials were stopped early: censored, they are in no mean and in no test. motif sweep best {id} ranks \
+         the conditions\n",
+        counts.stopped,
+        counts.total()
+    )
+}
+
 async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
     let sweep = client.sweep_get(id).await?;
     let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
@@ -186,12 +206,13 @@ async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Swee
     output::emit(global.json, &report, || {
         let row = &report.sweep.row;
         format!(
-            "{}  {}\n{}\n\n{}{}{unhappy}",
+            "{}  {}\n{}\n\n{}{}{}{unhappy}",
             row.name,
             row.id,
             tables::counts(&row.counts),
             tables::sweep(&report.summary, &report.comparisons),
-            verdicts::text(&report.verdicts)
+            verdicts::text(&report.verdicts),
+            stopped(&report.sweep)
         )
     })?;
     Ok(report.sweep)
@@ -226,7 +247,7 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
     progress.finish();
     show(global, client, id).await?;
     let counts = sweep.row.counts;
-    if counts.succeeded + counts.diverged == counts.total() {
+    if counts.succeeded + counts.diverged + counts.stopped == counts.total() {
         return Ok(Outcome::Done);
     }
     eprintln!("not every trial was trained: {}", tables::counts(&counts));

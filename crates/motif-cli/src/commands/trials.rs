@@ -63,9 +63,12 @@ fn list_text(trials: &[TrialRow]) -> String {
 }
 
 fn detail(row: &TrialRow) -> String {
-    match row.diverged_step {
-        Some(step) => format!("diverged at step {step}"),
-        None => row.reason.clone().unwrap_or_default(),
+    match (row.diverged_step, row.stopped_step) {
+        (Some(step), _) => format!("diverged at step {step}"),
+        (None, Some(step)) => {
+            format!("stopped early at step {step}: {}", row.reason.as_deref().unwrap_or("no reason given"))
+        }
+        (None, None) => row.reason.clone().unwrap_or_default(),
     }
 }
 
@@ -96,6 +99,14 @@ fn trial_text(trial: &TrialDetail) -> String {
     let mut text = format!("{}  seed {}  {}\n{}\n", row.label, row.seed, row.state.name(), row.id);
     if let Some(step) = row.diverged_step {
         text.push_str(&format!("diverged at step {step} of {}\n", row.total_steps.unwrap_or(step)));
+    }
+    if let Some(step) = row.stopped_step {
+        let epoch = row.stopped_epoch.unwrap_or_default();
+        text.push_str(&format!(
+            "stopped early at step {step} of {} (epoch {epoch:.2}), censored: where it ended hung on the other trials, and \
+             another run need not end there\n",
+            row.total_steps.map_or_else(|| "?".to_owned(), |total| total.to_string())
+        ));
     }
     if let Some(reason) = &row.reason {
         text.push_str(&format!("{reason}\n"));

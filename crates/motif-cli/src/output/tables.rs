@@ -2,7 +2,9 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use motif_wire::{
-    statistics::{ComparisonRow, Comparisons, ConditionSummary, IntervalRow, Summary},
+    statistics::{
+        ComparisonRow, Comparisons, ConditionSummary, IntervalRow, LeaderRow, Leaderboard, Summary,
+    },
     sweeps::{StateCounts, SweepRow},
 };
 
@@ -29,6 +31,7 @@ pub(crate) fn counts(counts: &StateCounts) -> String {
         (counts.leased, "running"),
         (counts.queued, "queued"),
         (counts.diverged, "diverged"),
+        (counts.stopped, "stopped early"),
         (counts.failed, "failed"),
         (counts.dead, "dead"),
         (counts.cancelled, "cancelled"),
@@ -132,6 +135,49 @@ fn comparison_cells(scale: &Scale, test: Option<&ComparisonRow>) -> Vec<String> 
         p_value(test.p_adjusted),
         or_dash(test.d_z.map(|d| format!("{d:+.2}"))),
     ]
+}
+
+/// A search's best conditions, and what a reader must know of them.
+pub(crate) fn leaderboard(board: &Leaderboard) -> String {
+    if board.rows.is_empty() {
+        return format!("no trial has a value of {} yet", board.metric);
+    }
+    let scale = Scale::of(&board.metric);
+    let mut table = table(&["", "condition", "n", "mean", "sd", "stopped early"], &[0, 2, 3, 4]);
+    for row in &board.rows {
+        table.add_row(vec![
+            row.rank.to_string(),
+            row.label.clone(),
+            row.n.to_string(),
+            scale.value(row.mean),
+            or_dash(row.sd.map(|sd| scale.value(sd))),
+            stopped(row),
+        ]);
+    }
+    let direction = if board.higher_is_better { "largest" } else { "smallest" };
+    let mut text = format!(
+        "{}, {direction} first: {} of {} conditions\n{table}\n",
+        board.metric,
+        board.rows.len(),
+        board.conditions
+    );
+    for note in &board.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+/// `2 of 3, at epoch 1 to 3`.
+fn stopped(row: &LeaderRow) -> String {
+    let ends = row.stopped_epochs.iter().copied();
+    let (Some(first), Some(last)) = (ends.clone().reduce(f64::min), ends.reduce(f64::max)) else {
+        return String::new();
+    };
+    let epochs = match (format!("{first:.1}"), format!("{last:.1}")) {
+        (first, last) if first == last => first,
+        (first, last) => format!("{first} to {last}"),
+    };
+    format!("{} of {}, at epoch {epochs}", row.stopped_epochs.len(), row.n)
 }
 
 /// Sweeps, a line each.

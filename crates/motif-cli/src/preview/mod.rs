@@ -94,6 +94,8 @@ pub(crate) struct Preview {
     pub(crate) memory_bytes: Option<u64>,
     /// What the store will grow by: 8 bytes per logged value, 40 per point, 3000 per trial.
     pub(crate) disk_bytes: Option<u64>,
+    /// Whether some trials will end early, so that steps, time and disk are upper bounds.
+    pub(crate) stops: bool,
     /// Whether some trials log spectra, whose time and values are not in these numbers.
     pub(crate) spectra: bool,
     /// What a submission would be refused for.
@@ -129,6 +131,7 @@ pub(crate) fn preview(spec: &SweepSpec, plan: &Plan, place: &Place, measured: Ve
         why_no_server: place.why_not.clone(),
         memory_bytes: None,
         disk_bytes: None,
+        stops: spec.stop.is_some(),
         spectra: plan.conditions.iter().any(|condition| !condition.config.spectra.is_off()),
         problems: problems(spec, plan, place).0,
     };

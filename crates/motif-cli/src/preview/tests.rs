@@ -114,6 +114,16 @@ fn what_would_be_refused_is_said() {
 }
 
 #[test]
+fn with_early_stopping_the_estimate_is_an_upper_bound() {
+    let (spec, plan) = planned(SWEEP);
+    let upper =
+        |spec: &SweepSpec| preview(spec, &plan, &place(1), Vec::new()).text().contains("upper bounds");
+    assert!(!upper(&spec));
+    let (stops, _) = planned(&SWEEP.replace("seeds = 3", "seeds = 3\nstop = { method = \"asha\" }"));
+    assert!(upper(&stops));
+}
+
+#[test]
 fn every_steps_are_counted_as_points() {
     let config = TrialConfig {
         epochs: 4,

@@ -28,6 +28,9 @@ impl Preview {
         ] {
             let _ = writeln!(text, "{what:<10}{line}");
         }
+        if self.stops {
+            text.push_str("`stop` ends some trials early: steps, time and disk are upper bounds\n");
+        }
         if self.spectra {
             text.push_str("spectra are logged, too: their time and their values are not counted here\n");
         }

@@ -2,7 +2,7 @@
 
 use motif_wire::{
     IDEMPOTENCY_HEADER,
-    statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary},
+    statistics::{Comparisons, Curves, DivergedPolicy, Leaderboard, Ledger, Summary},
     sweeps::{SweepAction, SweepDetail, SweepPage},
     verdicts::Verdicts,
 };
@@ -114,6 +114,18 @@ impl Client {
         let mut request = self.get(&format!("/sweeps/{id}/{what}"));
         request.query.extend(parameters);
         self.call(request, Repeat::Harmless).await
+    }
+
+    /// Its conditions, the best first.
+    pub async fn sweep_leaderboard(
+        &self,
+        id: Uuid,
+        metric: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Leaderboard> {
+        let metric = metric.map(|metric| ("metric".to_owned(), metric.to_owned()));
+        let limit = limit.map(|limit| ("limit".to_owned(), limit.to_string()));
+        self.sweep_statistics(id, "leaderboard", metric.into_iter().chain(limit)).await
     }
 
     /// Condition × seed: what is there and what is missing.

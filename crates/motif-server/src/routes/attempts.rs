@@ -40,12 +40,13 @@ pub(crate) async fn attempt_heartbeat(
         trial_id: moved.trial_id.0,
         step: beat.step,
     });
-    Ok(Json(HeartbeatReply { cancel: moved.cancel_requested, lease_s: moved.lease_ttl_s }))
+    Ok(Json(HeartbeatReply { cancel: moved.cancel_requested, stop: moved.stop, lease_s: moved.lease_ttl_s }))
 }
 
 /// Add logged points
 ///
-/// Points that are already there are ignored; the reply says from where to go on.
+/// Points that are already there are ignored; the reply says from where to go on, and whether to stop early. The same
+/// points again are answered the same.
 #[utoipa::path(
     post, path = "/api/v1/attempts/{id}/metrics", tag = "work", request_body = MetricsBatch,
     params(("id" = uuid::Uuid, Path, description = "The attempt."), ("motif-lease" = String, Header, description = "The lease's token.")),
@@ -67,7 +68,7 @@ pub(crate) async fn attempt_metrics(
         let (sweep_id, trial_id) = (moved.sweep_id.0, moved.trial_id.0);
         state.events.send(LiveEvent::Progress { sweep_id, trial_id, step });
     }
-    Ok(Json(MetricsReply { next_seq }))
+    Ok(Json(MetricsReply { next_seq, stop: moved.stop }))
 }
 
 /// End a trial with its result
@@ -194,6 +195,7 @@ fn check_report(report: &TrialReport) -> ApiResult<()> {
         let message = format!("must be {HASH_DIGITS} hexadecimal digits");
         return Err(ApiError::rule("report.result_hash", message, Some(shown(hash))));
     }
+    check_stop(report)?;
     let times = [
         ("report.training_s", Some(report.training_s)),
         ("report.evaluation_s", report.evaluation_s),
@@ -205,6 +207,30 @@ fn check_report(report: &TrialReport) -> ApiResult<()> {
             let message = "must be a number that is not negative";
             return Err(ApiError::rule(field, message, Some(seconds.to_string())));
         }
+    }
+    Ok(())
+}
+
+/// A trial that was stopped says where, in steps and in epochs, and did nothing else.
+fn check_stop(report: &TrialReport) -> ApiResult<()> {
+    let (Some(step), Some(epoch)) = (report.stopped_step, report.stopped_epoch) else {
+        if report.stopped_step.is_none() && report.stopped_epoch.is_none() {
+            return Ok(());
+        }
+        let message = "must be given together with report.stopped_step, or not at all";
+        return Err(ApiError::rule("report.stopped_epoch", message, None));
+    };
+    if report.diverged_step.is_some() {
+        let message = "must not be given with report.diverged_step: a trial has one end";
+        return Err(ApiError::rule("report.stopped_step", message, Some(step.to_string())));
+    }
+    if step != report.steps {
+        let message = format!("must be report.steps, {}", report.steps);
+        return Err(ApiError::rule("report.stopped_step", message, Some(step.to_string())));
+    }
+    if !(epoch >= 0.0 && epoch.is_finite()) {
+        let message = "must be a number that is not negative";
+        return Err(ApiError::rule("report.stopped_epoch", message, Some(epoch.to_string())));
     }
     Ok(())
 }

@@ -151,6 +151,7 @@ fn reply(state: &ServerState, secrets: &Secrets, leased: Vec<Leased>) -> ClaimRe
         seed: leased.seed,
         dataset_hash: leased.dataset_hash,
         policy: leased.policy,
+        judged: leased.judged,
     });
     ClaimReply { leases: leases.collect() }
 }

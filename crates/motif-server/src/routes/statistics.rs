@@ -11,7 +11,7 @@ use axum::{
 use motif_stats::Correction;
 use motif_store::records::{SweepRecord, TrialRecord};
 use motif_sweep::{ids::SweepId, trial};
-use motif_wire::statistics::{Comparisons, Curves, DivergedPolicy, Ledger, Summary};
+use motif_wire::statistics::{Comparisons, Curves, DivergedPolicy, Leaderboard, Ledger, Summary};
 use utoipa::IntoParams;
 
 use super::{BadParameter, NoSuch};
@@ -170,6 +170,47 @@ pub(crate) async fn sweep_ledger(
 ) -> ApiResult<Json<Ledger>> {
     let material = material(&state, id).await?;
     compute(move || Ok(Json(statistics::ledger(&material)))).await
+}
+
+/// Which metric, and how many conditions.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LeaderboardQuery {
+    /// The metric; the sweep's own unless given.
+    metric: Option<String>,
+    /// Conditions at the most, 1 to 500; 50 unless given.
+    #[param(required = false, minimum = 1, maximum = 500)]
+    limit: u32,
+}
+
+impl FromQuery for LeaderboardQuery {
+    const NAMES: &'static [&'static str] = &["metric", "limit"];
+
+    fn from_query(params: &Params) -> ApiResult<Self> {
+        Ok(Self { metric: params.text("metric").map(str::to_owned), limit: params.limit()? })
+    }
+}
+
+/// Rank a search's conditions
+///
+/// By the mean of the metric's value over all trials that were trained to the end or stopped early, the latter with what
+/// they measured last. For searches: nothing here is an estimate of what the best condition would reach again.
+#[utoipa::path(
+    get, path = "/api/v1/sweeps/{id}/leaderboard", tag = "sweeps",
+    params(("id" = uuid::Uuid, Path, description = "The sweep."), LeaderboardQuery),
+    responses((status = 200, description = "The best conditions.", body = Leaderboard), BadParameter, NoSuch)
+)]
+pub(crate) async fn sweep_leaderboard(
+    State(state): State<ServerState>,
+    Id(id): Id<SweepId>,
+    Parameters(query): Parameters<LeaderboardQuery>,
+) -> ApiResult<Json<Leaderboard>> {
+    let material = material(&state, id).await?;
+    compute(move || {
+        let metric = chosen(query.metric, &material.sweep, &final_metrics(&material))?;
+        Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))
+    })
+    .await
 }
 
 /// A file's format.

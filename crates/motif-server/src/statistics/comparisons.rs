@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use motif_stats::{Correction, PairedComparison};
 use motif_wire::statistics::{ComparisonRow, Comparisons, DivergedPolicy, SeedValue};
 
-use super::{LEVEL, Material, higher_is_better, interval_row};
+use super::{LEVEL, Material, censored, higher_is_better, interval_row};
 
 /// Most pairs that the exact sign-flip test takes.
 const PERMUTATION_MAX_PAIRS: usize = 16;
@@ -47,6 +47,7 @@ fn rows(
 ) -> Vec<ComparisonRow> {
     let values = material.values(metric, diverged);
     let base: BTreeMap<u64, f64> = by_seed(values.get(&baseline));
+    let stopped = material.stopped();
     let mut rows: Vec<_> = material
         .conditions
         .iter()
@@ -61,13 +62,10 @@ fn rows(
                 }
             }
             let compared = motif_stats::compare(&a, &b, LEVEL).ok();
-            row(
-                condition.index,
-                &condition.label,
-                compared,
-                higher_is_better(metric),
-                material.sweep.seeds.len(),
-            )
+            let seeds = material.sweep.seeds.len();
+            let mut row = row(condition.index, &condition.label, compared, higher_is_better(metric), seeds);
+            row.notes.extend(censored(stopped.get(&condition.index), seeds));
+            row
         })
         .collect();
     let ps: Vec<_> = rows.iter().map(|row| row.p_t).collect();
@@ -134,7 +132,7 @@ fn notes(n: usize, seeds: usize, compared: Option<&PairedComparison>) -> Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::tests::material;
+    use crate::statistics::tests::{material, stop};
 
     #[test]
     fn conditions_are_paired_on_the_seeds_they_share() {
@@ -149,6 +147,15 @@ mod tests {
         assert_eq!(row.p_adjusted, row.p_t);
         assert_eq!(row.superiority, Some(1.0));
         assert_eq!(row.p_permutation, Some(0.5));
+    }
+
+    #[test]
+    fn stopped_trials_are_in_no_pair() {
+        let mut material = material();
+        stop(&mut material.trials[3], 1.0);
+        let out = comparisons(&material, "test_accuracy", DivergedPolicy::Exclude, Correction::Holm);
+        assert_eq!(out.rows[0].n, 1);
+        assert!(out.rows[0].notes.contains(&"1 of 3 seeds stopped early: censored".to_owned()));
     }
 
     #[test]

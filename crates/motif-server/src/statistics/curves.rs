@@ -16,6 +16,7 @@ pub(crate) fn curves(
     diverged: DivergedPolicy,
     mut samples: Vec<CurveSample>,
 ) -> Curves {
+    leave_stopped_out(material, &mut samples);
     treat_diverged(material, metric, diverged, &mut samples);
     let mut series: BTreeMap<u32, BTreeMap<u64, Vec<(u64, f64)>>> = BTreeMap::new();
     let mut epochs: BTreeMap<(u32, u64), f64> = BTreeMap::new();
@@ -51,6 +52,15 @@ pub(crate) fn curves(
     Curves { sweep_id: material.sweep.id.0, metric: metric.to_owned(), metrics, diverged, conditions }
 }
 
+/// A trial that was stopped early is censored, from its first point on: those that go on are a selection.
+fn leave_stopped_out(material: &Material, samples: &mut Vec<CurveSample>) {
+    let trials = material.trials.iter().filter(|trial| trial.state == TrialState::Stopped);
+    let stopped: BTreeSet<(u32, u64)> = trials.map(|trial| (trial.condition, trial.seed)).collect();
+    if !stopped.is_empty() {
+        samples.retain(|sample| !stopped.contains(&(sample.condition, sample.seed)));
+    }
+}
+
 /// Leaves the diverged trials' samples out, or continues them with the sweep's worst value over the steps that their
 /// condition logged later.
 fn treat_diverged(material: &Material, metric: &str, policy: DivergedPolicy, samples: &mut Vec<CurveSample>) {
@@ -81,7 +91,7 @@ fn treat_diverged(material: &Material, metric: &str, policy: DivergedPolicy, sam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::tests::material;
+    use crate::statistics::tests::{material, stop};
 
     #[test]
     fn steps_count_only_the_seeds_that_logged_them() {
@@ -94,6 +104,19 @@ mod tests {
         assert_eq!((points[0].step, points[0].n, points[0].mean, points[0].epoch), (10, 2, 2.0, 1.0));
         assert!(points[0].low.unwrap() < 2.0 && points[0].high.unwrap() > 2.0);
         assert_eq!((points[1].n, points[1].mean, points[1].low), (1, 5.0, None));
+    }
+
+    #[test]
+    fn stopped_trials_have_no_curve() {
+        let mut material = material();
+        stop(&mut material.trials[0], 1.0);
+        let sample = |seed, value| CurveSample { condition: 0, seed, step: 10, epoch: 1.0, value };
+        for policy in [DivergedPolicy::Exclude, DivergedPolicy::Worst] {
+            let samples = vec![sample(0, 99.0), sample(1, 2.0)];
+            let curves = curves(&material, "train_loss", vec![], policy, samples);
+            let points = &curves.conditions[0].points;
+            assert_eq!(points.iter().map(|p| (p.n, p.mean)).collect::<Vec<_>>(), [(1, 2.0)]);
+        }
     }
 
     #[test]

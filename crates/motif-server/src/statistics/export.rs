@@ -20,13 +20,15 @@ use crate::{
 /// Columns before the swept axes.
 const LEADING: [&str; 5] = ["sweep", "trial", "condition", "label", "seed"];
 /// Columns between the axes and the metrics.
-const MIDDLE: [&str; 11] = [
+const MIDDLE: [&str; 13] = [
     "state",
     "attempts",
     "failures",
     "crashes",
     "steps",
     "diverged_step",
+    "stopped_step",
+    "stopped_epoch",
     "result_hash",
     "config_hash",
     "dataset_hash",
@@ -123,6 +125,8 @@ fn middle(trial: &TrialRecord, condition: Option<&ConditionRecord>) -> [String; 
         trial.crashes.to_string(),
         trial.step.to_string(),
         optional(trial.diverged_step),
+        optional(trial.stopped.map(|stopped| stopped.step)),
+        optional(trial.stopped.map(|stopped| stopped.epoch)),
         optional(trial.result_hash.as_ref()),
         condition.map(|c| c.config_hash.clone()).unwrap_or_default(),
         condition.map(|c| c.dataset_hash.clone()).unwrap_or_default(),
@@ -165,12 +169,13 @@ fn inert(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::tests::material;
+    use crate::statistics::tests::{material, stop};
 
     #[test]
     fn csv_has_one_row_per_trial_and_a_column_per_axis_and_metric() {
         let mut material = material();
         material.trials[0].label = "a, \"b\"".into();
+        stop(&mut material.trials[1], 2.5);
         let text = String::from_utf8(csv(&material).unwrap()).unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let header = reader.headers().unwrap().clone();
@@ -183,6 +188,10 @@ mod tests {
         assert_eq!(rows.len(), 6);
         assert_eq!((&rows[0][label], &rows[0][axis], &rows[0][metric]), ("a, \"b\"", "0", "0.5"));
         assert_eq!((&rows[5][diverged], &rows[4][diverged]), ("9", ""));
+        let cells =
+            ["state", "stopped_step", "stopped_epoch", "result_hash"].map(|name| &rows[1][column(name)]);
+        assert_eq!(cells, ["stopped", "5", "2.5", ""]);
+        assert_eq!(&rows[0][column("stopped_step")], "");
     }
 
     #[test]

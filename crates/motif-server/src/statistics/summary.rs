@@ -9,7 +9,7 @@ use motif_wire::{
     sweeps::StateCounts,
 };
 
-use super::{LEVEL, Material, interval_row};
+use super::{LEVEL, Material, censored, interval_row};
 
 /// A sweep's estimates of one metric.
 pub(crate) fn summary(
@@ -65,6 +65,8 @@ fn notes(n: usize, seeds: usize, trials: &[&TrialRecord], policy: DivergedPolicy
     let diverged = trials.iter().filter(|trial| trial.state == TrialState::Diverged).count();
     let silent = trials.iter().filter(|trial| trial.state == TrialState::Succeeded).count();
     let mut notes = Vec::new();
+    let stopped = trials.iter().filter(|trial| trial.state == TrialState::Stopped).count();
+    notes.extend(censored(Some(&stopped).filter(|stopped| **stopped > 0), seeds));
     if diverged > 0 {
         notes.push(match policy {
             DivergedPolicy::Exclude => format!("{diverged} diverged, left out"),
@@ -87,7 +89,7 @@ fn notes(n: usize, seeds: usize, trials: &[&TrialRecord], policy: DivergedPolicy
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::tests::material;
+    use crate::statistics::tests::{material, stop};
 
     #[test]
     fn diverged_trials_are_left_out_and_said_to_be_so() {
@@ -109,6 +111,25 @@ mod tests {
         let other = &summary.conditions[1];
         assert_eq!(other.values.iter().map(|v| v.value).collect::<Vec<_>>(), [0.6, 0.8, 0.1]);
         assert!((other.mean.unwrap() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn stopped_trials_are_censored_whatever_the_policy() {
+        let mut material = material();
+        // The best and the worst value of all: neither may show.
+        for (index, value) in [(0, 0.0), (3, 1.0)] {
+            stop(&mut material.trials[index], 2.0);
+            material.trials[index].metrics.insert("test_accuracy".into(), value);
+        }
+        for (policy, n, mean) in [(DivergedPolicy::Exclude, 1, 0.8), (DivergedPolicy::Worst, 2, 0.45)] {
+            let summary = summary(&material, "test_accuracy", vec![], policy);
+            let (base, other) = (&summary.conditions[0], &summary.conditions[1]);
+            assert_eq!((base.n, base.counts.stopped, base.complete), (2, 1, false));
+            assert!((base.mean.unwrap() - 0.65).abs() < 1e-12);
+            assert_eq!(base.notes[0], "1 of 3 seeds stopped early: censored");
+            assert_eq!(other.n, n);
+            assert!((other.mean.unwrap() - mean).abs() < 1e-12, "{policy:?}: {:?}", other.mean);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod queue;
 mod reading;
 mod reports;
 mod steering;
+mod stopping;
 mod world;
 
 pub use self::{
@@ -27,6 +28,10 @@ pub use self::{
         stalled_and_overrunning_attempts_fail,
     },
     steering::{cancelling_ends_or_flags, pausing_stops_claims, retrying_starts_over},
+    stopping::{
+        decisions_hold_for_later_attempts, medians_stop_trials_too, repeated_points_get_the_same_answer,
+        rungs_stop_trials_that_end_as_stopped, stopped_trials_need_a_decision,
+    },
     world::World,
 };
 
@@ -56,6 +61,11 @@ macro_rules! conformance_tests {
             pausing_stops_claims,
             cancelling_ends_or_flags,
             retrying_starts_over,
+            rungs_stop_trials_that_end_as_stopped,
+            repeated_points_get_the_same_answer,
+            decisions_hold_for_later_attempts,
+            stopped_trials_need_a_decision,
+            medians_stop_trials_too,
             pages_cover_everything_once,
             conditions_carry_their_counts,
             workers_are_listed,

@@ -67,7 +67,7 @@ pub async fn conditions_carry_their_counts(store: Arc<dyn Store>) {
     let records: Vec<_> = conditions.iter().map(|(condition, _)| condition.clone()).collect();
     assert_eq!(records, sweep.conditions);
     let counts: Vec<_> = conditions.iter().map(|(_, counts)| counts.0).collect();
-    assert_eq!(counts, [[1, 1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]);
+    assert_eq!(counts, [[1, 1, 0, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0]]);
     let one = world.store.trial_condition(leased[1].trial_id).await.expect("stored");
     assert_eq!(one, sweep.conditions[1]);
     world.recount(sweep.id).await;

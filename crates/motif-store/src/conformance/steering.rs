@@ -57,7 +57,7 @@ pub async fn cancelling_ends_or_flags(store: Arc<dyn Store>) {
     assert_eq!(completed.state, TrialState::Succeeded);
     assert_stale(store.attempt_complete(fences[0], finish(0.9), now).await);
     let counts = world.recount(sweep.id).await;
-    assert_eq!(counts.0, [0, 1, 1, 0, 0, 0, 4]);
+    assert_eq!(counts.0, [0, 1, 1, 0, 0, 0, 0, 4]);
 }
 
 /// A retry queues what failed, died or was cancelled, with fresh budgets and rising attempts.
@@ -71,11 +71,11 @@ pub async fn retrying_starts_over(store: Arc<dyn Store>) {
     world.store.sweep_steer(sweep.id, Steer::Cancel, "someone", world.now).await.expect("cancelled");
     world.wait_s(30);
     world.store.attempts_reap(0.0, world.now).await.expect("a look");
-    assert_eq!(world.recount(sweep.id).await.0, [0, 0, 1, 0, 1, 0, 2]);
+    assert_eq!(world.recount(sweep.id).await.0, [0, 0, 1, 0, 0, 1, 0, 2]);
 
     let retry = world.store.sweep_steer(sweep.id, Steer::Retry, "someone", world.now).await;
     assert_eq!(retry.expect("retried"), Steered { changed: 3, pending: 0 });
-    assert_eq!(world.recount(sweep.id).await.0, [3, 0, 1, 0, 0, 0, 0]);
+    assert_eq!(world.recount(sweep.id).await.0, [3, 0, 1, 0, 0, 0, 0, 0]);
     let record = world.store.sweep_get(sweep.id).await.expect("stored");
     assert!(!record.cancelled, "a sweep that runs again is no longer cancelled");
     let again = world.claim(9).await;

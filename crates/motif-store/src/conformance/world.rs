@@ -69,6 +69,7 @@ impl World {
             baseline: Some(0),
             seeds,
             policy: Policy::default(),
+            stop: None,
             conditions: (0..conditions)
                 .map(|index| ConditionRecord {
                     index,
@@ -180,6 +181,7 @@ pub(crate) fn secret_hash(attempt: AttemptId) -> [u8; 32] {
 pub(crate) fn finish(accuracy: f64) -> Finish {
     Finish {
         diverged_step: None,
+        stopped: None,
         steps: 100,
         metrics: BTreeMap::from([("test_accuracy".into(), accuracy), ("test_loss".into(), 0.1 + 0.2)]),
         result_hash: format!("result-{accuracy}"),

@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) trial: i64,
     pub(super) trial_id: TrialId,
     pub(super) total_steps: Option<u64>,
+    /// The step at which the trial was decided to end early.
+    pub(super) stop_step: Option<u64>,
     /// Row of the sweep.
     pub(super) sweep: i64,
     pub(super) sweep_id: SweepId,
@@ -58,6 +60,7 @@ impl Held {
             trial: row.int("trial")?,
             trial_id: row.id("trial_id")?,
             total_steps: row.opt_uint("total_steps")?,
+            stop_step: row.opt_uint("stop_step")?,
             sweep: row.int("sweep")?,
             sweep_id: row.id("sweep_id")?,
             policy: row.json("policy")?,
@@ -67,6 +70,7 @@ impl Held {
                 failures: row.uint("failures")?,
                 crashes: row.uint("crashes")?,
                 cancel_requested: row.flag("cancel_requested")?,
+                stop_decided: row.opt_uint::<u64>("stop_step")?.is_some(),
                 not_before: row.opt_time("not_before")?.unwrap_or(Timestamp::UNIX_EPOCH),
                 lease: (!ended).then_some(lease),
             },
@@ -82,11 +86,13 @@ impl Held {
 
     /// What a caller learns of a trial after its report.
     pub(super) fn moved(&self, life: &Life) -> Moved {
+        let step = life.lease.as_ref().map(|lease| lease.step);
         Moved {
             sweep_id: self.sweep_id,
             trial_id: self.trial_id,
             state: life.state,
             cancel_requested: life.cancel_requested,
+            stop: self.stop_step.is_some_and(|stop_step| step >= Some(stop_step)),
             lease_ttl_s: self.policy.lease_ttl_s,
         }
     }
@@ -102,7 +108,7 @@ pub(super) async fn fenced(conn: &mut SqliteConnection, epoch: u64, fence: &Fenc
     let row = sqlx::query(
         "select a.n, a.id, a.worker, a.number, a.outcome, a.ended_at, a.step, a.started_at, a.expires_at,
             a.progressed_at, a.secret_hash, a.epoch,
-            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested,
+            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step,
             t.not_before, t.total_steps, t.sweep, s.id as sweep_id, s.policy
         from attempts a join trials t on t.n = a.trial join sweeps s on s.n = t.sweep
         where a.id = ?",
@@ -129,7 +135,7 @@ pub(super) async fn of_claim(conn: &mut SqliteConnection, claim_id: uuid::Uuid) 
     let rows = sqlx::query(
         "select a.n, a.id, a.worker, a.number, a.outcome, a.ended_at, a.step, a.started_at, a.expires_at,
             a.progressed_at, a.secret_hash, a.epoch, a.offer,
-            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested,
+            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step,
             t.not_before, t.total_steps, t.sweep, s.id as sweep_id, s.policy
         from attempts a join trials t on t.n = a.trial join sweeps s on s.n = t.sweep
         where a.claim_id = ? order by a.offer",
@@ -144,7 +150,7 @@ pub(super) async fn of_claim(conn: &mut SqliteConnection, claim_id: uuid::Uuid) 
 pub(super) const DUE: &str =
     "select a.n, a.id, a.worker, a.number, a.outcome, a.ended_at, a.step, a.started_at,
         a.expires_at, a.progressed_at, a.secret_hash, a.epoch,
-        t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested,
+        t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step,
         t.not_before, t.total_steps, t.sweep, s.id as sweep_id, s.policy
     from attempts a join trials t on t.n = a.trial join sweeps s on s.n = t.sweep
     where a.ended_at is null and a.due_at <= ? order by a.due_at limit ?";
@@ -160,7 +166,7 @@ pub(super) async fn from_the_future(conn: &mut SqliteConnection, now: Timestamp)
     let rows = sqlx::query(
         "select a.n, a.id, a.worker, a.number, a.outcome, a.ended_at, a.step, a.started_at, a.expires_at,
             a.progressed_at, a.secret_hash, a.epoch,
-            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested,
+            t.n as trial, t.id as trial_id, t.state, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step,
             t.not_before, t.total_steps, t.sweep, s.id as sweep_id, s.policy
         from attempts a join trials t on t.n = a.trial join sweeps s on s.n = t.sweep
         where a.ended_at is null and a.expires_at > ? + (s.policy ->> '$.lease_ttl_s') * 1000",

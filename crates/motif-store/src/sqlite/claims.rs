@@ -22,8 +22,8 @@ pub(super) const PROMOTE: &str = "update trials set not_before = null where stat
 
 /// Claimable trials in queue order. The joins are crossed to keep their order: sweeps by age, then positions.
 pub(super) const NEXT: &str =
-    "select t.n, t.id, t.seed, t.attempt, t.failures, t.crashes, t.cancel_requested, t.sweep,
-        p.started_at, s.id as sweep_id, s.policy, c.config, c.dataset_hash
+    "select t.n, t.id, t.seed, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step, t.sweep,
+        p.started_at, s.id as sweep_id, s.policy, s.stop is not null as judged, c.config, c.dataset_hash
     from sweep_progress p indexed by sweep_progress_claimable
     cross join trials t indexed by trials_ready on t.sweep = p.sweep and t.state = 'queued' and t.not_before is null
     cross join sweeps s on s.n = p.sweep
@@ -42,6 +42,7 @@ struct Candidate {
     seed: u64,
     config: serde_json::Value,
     dataset_hash: String,
+    judged: bool,
 }
 
 impl Candidate {
@@ -59,6 +60,7 @@ impl Candidate {
                 failures: row.uint("failures")?,
                 crashes: row.uint("crashes")?,
                 cancel_requested: row.flag("cancel_requested")?,
+                stop_decided: row.opt_uint::<u64>("stop_step")?.is_some(),
                 // It waits no longer, even when the clock has been set back since.
                 not_before: Timestamp::UNIX_EPOCH,
                 lease: None,
@@ -66,6 +68,7 @@ impl Candidate {
             seed: row.int("seed")?.cast_unsigned(),
             config: row.json("config")?,
             dataset_hash: row.text("dataset_hash")?,
+            judged: row.flag("judged")?,
         })
     }
 }
@@ -151,6 +154,7 @@ async fn lease(
         seed: candidate.seed,
         dataset_hash: candidate.dataset_hash,
         policy: candidate.policy,
+        judged: candidate.judged,
     })
 }
 
@@ -180,8 +184,11 @@ async fn repeat(
             attempts::extend(conn, &held, lease, now).await?;
         }
         let row = sqlx::query(
-            "select t.seed, c.config, c.dataset_hash
-            from trials t join conditions c on c.sweep = t.sweep and c.position = t.condition where t.n = ?",
+            "select t.seed, c.config, c.dataset_hash, s.stop is not null as judged
+            from trials t
+            join conditions c on c.sweep = t.sweep and c.position = t.condition
+            join sweeps s on s.n = t.sweep
+            where t.n = ?",
         )
         .bind(held.trial)
         .fetch_one(&mut *conn)
@@ -196,6 +203,7 @@ async fn repeat(
             seed: row.int("seed")?.cast_unsigned(),
             dataset_hash: row.text("dataset_hash")?,
             policy: held.policy,
+            judged: row.flag("judged")?,
         });
     }
     Ok(leased)

@@ -9,6 +9,7 @@ mod points;
 mod reports;
 mod rows;
 mod steering;
+mod stopping;
 mod sweeps;
 #[cfg(test)]
 mod tests;
@@ -214,11 +215,11 @@ impl Store for SqliteStore {
         &self,
         fence: Fence,
         points: Vec<PointRecord>,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<(u64, Moved)> {
         let epoch = self.epoch;
         self.writer
-            .run(move |conn| Box::pin(async move { points::append(conn, epoch, &fence, &points).await }))
+            .run(move |conn| Box::pin(async move { points::append(conn, epoch, &fence, &points, now).await }))
             .await
     }
 

@@ -31,8 +31,10 @@ const WRITER_CACHE_KIB: u32 = 64 << 10;
 const READER_WAIT_S: u64 = 10;
 
 /// The schema's history: number, name, text. Entries are only ever added.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "store", include_str!("../../../../migrations/0001_store.sql"))];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "store", include_str!("../../../../migrations/0001_store.sql")),
+    (3, "stopped", include_str!("../../../../migrations/0003_stopped.sql")),
+];
 
 /// Why the file could not be opened: what was tried, and what came of it.
 #[derive(Debug, thiserror::Error)]
@@ -169,17 +171,22 @@ async fn verify(conn: &mut SqliteConnection, reader: bool) -> Result<()> {
 
 /// Brings the schema up to date.
 pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
-    let migrations = MIGRATIONS
-        .into_iter()
-        .map(|(version, name, sql)| {
-            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    apply(conn, MIGRATIONS).await
+}
+
+/// Brings the schema to where these migrations lead.
+pub(super) async fn apply(conn: &mut SqliteConnection, known: &[(i64, &str, &'static str)]) -> Result<()> {
+    let newest = known.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let migrations = known
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(version, name.to_owned().into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
     Migrator::with_migrations(migrations).run_direct(None, conn, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => StoreError::Conflict(format!(
-            "the database was written by a newer motif (its schema has migration {version}, this one knows up to {}): \
-             install that version, or restore a backup",
-            MIGRATIONS.len()
+            "the database was written by a newer motif (its schema has migration {version}, this one knows up to \
+             {newest}): install that version, or restore a backup"
         )),
         MigrateError::VersionMismatch(version) => {
             StoreError::Corrupt(format!("migration {version} was applied with another text"))

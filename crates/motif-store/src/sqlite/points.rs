@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use motif_sweep::ids::{SweepId, TrialId};
 use sqlx::SqliteConnection;
 
 use super::{
     attempts,
     rows::{Columns, integer, json_text},
-    sweeps,
+    stopping, sweeps,
 };
 use crate::{
     Result, StoreError,
@@ -21,19 +22,24 @@ use crate::{
 /// Size of one packed value.
 const VALUE_BYTES: usize = 8;
 
-/// Adds points that are not there yet and returns the next `seq` expected.
+/// Adds points that are not there yet, lets the sweep's rule look at them, and returns the next `seq` expected.
 pub(super) async fn append(
     conn: &mut SqliteConnection,
     epoch: u64,
     fence: &Fence,
     points: &[PointRecord],
+    now: Timestamp,
 ) -> Result<(u64, Moved)> {
     let held = attempts::fenced_open(conn, epoch, fence).await?;
-    let row = sqlx::query("select coalesce(max(seq) + 1, 0) as next from points where attempt = ?")
+    let newest = sqlx::query("select seq, step from points where attempt = ? order by seq desc limit 1")
         .bind(held.n)
-        .fetch_one(&mut *conn)
+        .fetch_optional(&mut *conn)
         .await?;
-    let mut next: u64 = row.uint("next")?;
+    let (first, mut step) = match newest {
+        Some(row) => (row.uint::<u64>("seq")? + 1, row.uint("step")?),
+        None => (0, 0),
+    };
+    let mut next = first;
     let mut schemas = HashMap::new();
     for point in points {
         if point.seq > next {
@@ -68,7 +74,11 @@ pub(super) async fn append(
         .await?;
         next = next.max(point.seq + 1);
     }
-    Ok((next, held.moved(&held.life)))
+    let added: Vec<_> = points.iter().filter(|point| point.seq >= first).collect();
+    step = added.iter().map(|point| point.step).fold(step, u64::max);
+    let stop_step = stopping::consider(conn, &held, &added, now).await?;
+    let stop = stop_step.is_some_and(|stop_step| step >= stop_step);
+    Ok((next, Moved { stop, ..held.moved(&held.life) }))
 }
 
 /// The schema of these names, which the sweep now has.

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::{
     attempts::{self, Ending, Held},
     rows::{Columns, integer, json_text, millis},
-    workers,
+    stopping, workers,
 };
 use crate::{
     Result, StoreError,
@@ -61,16 +61,20 @@ pub(super) async fn complete(
     match held.outcome {
         // The lifecycle decides whether an attempt that was taken back has been superseded.
         None | Some(AttemptOutcome::Expired | AttemptOutcome::TimedOut) => {}
-        Some(AttemptOutcome::Succeeded | AttemptOutcome::Diverged) => {
+        Some(AttemptOutcome::Succeeded | AttemptOutcome::Diverged | AttemptOutcome::Stopped) => {
             return repeated(conn, &held, &digest).await;
         }
         Some(AttemptOutcome::Failed | AttemptOutcome::Released | AttemptOutcome::Cancelled) => {
             return Err(StoreError::StaleLease);
         }
     }
-    let event = Event::Complete { attempt: held.number, diverged: finish.diverged_step.is_some() };
+    let event = Event::Complete { attempt: held.number, conclusion: finish.conclusion() };
     let transition = lifecycle::step(&held.life, event, now, &held.policy).map_err(attempts::stale)?;
-    let ending = Ending { reason: None, step: finish.steps, heard_at: Some(now) };
+    let reason = match transition.ended {
+        Some(AttemptOutcome::Stopped) => Some(stopping::reason(conn, &held).await?),
+        _ => None,
+    };
+    let ending = Ending { reason: reason.as_deref(), step: finish.steps, heard_at: Some(now) };
     attempts::end(conn, &held, &transition, &ending, now).await?;
     store_result(conn, &held, finish, &report, &digest).await?;
     workers::completed(conn, held.worker, now).await?;
@@ -108,6 +112,12 @@ fn digest(finish: &Finish, report: &str) -> [u8; 32] {
         part(name.as_bytes());
         part(&value.to_bits().to_le_bytes());
     }
+    // Last, and only where it is: results that were stored before there was such an end keep their digests.
+    if let Some(stopped) = finish.stopped {
+        part(b"stopped");
+        part(&stopped.step.to_le_bytes());
+        part(&stopped.epoch.to_bits().to_le_bytes());
+    }
     *hasher.finalize().as_bytes()
 }
 
@@ -119,12 +129,15 @@ async fn store_result(
     digest: &[u8; 32],
 ) -> Result<()> {
     sqlx::query(
-        "insert into results (trial, attempt, digest, diverged_step, result_hash, report) values (?, ?, ?, ?, ?, ?)",
+        "insert into results (trial, attempt, digest, diverged_step, stopped_step, stopped_epoch, result_hash, report)
+        values (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(held.trial)
     .bind(held.n)
     .bind(digest.as_slice())
     .bind(finish.diverged_step.map(integer))
+    .bind(finish.stopped.map(|stopped| integer(stopped.step)))
+    .bind(finish.stopped.map(|stopped| stopped.epoch))
     .bind(&finish.result_hash)
     .bind(report)
     .execute(&mut *conn)

@@ -87,7 +87,7 @@ pub(super) trait Columns {
     fn state(&self, column: &'static str) -> Result<TrialState>;
     /// An attempt's outcome, once it has ended.
     fn outcome(&self, column: &'static str) -> Result<Option<AttemptOutcome>>;
-    /// The seven counters of a sweep or a condition.
+    /// The counters of a sweep or a condition.
     fn counts(&self) -> Result<Counts>;
 }
 
@@ -170,7 +170,8 @@ impl Columns for SqliteRow {
     }
 
     fn counts(&self) -> Result<Counts> {
-        let names = ["queued", "leased", "succeeded", "diverged", "failed", "dead", "cancelled_trials"];
+        let names =
+            ["queued", "leased", "succeeded", "diverged", "stopped", "failed", "dead", "cancelled_trials"];
         let mut counts = Counts::default();
         for (count, name) in counts.0.iter_mut().zip(names) {
             *count = self.uint(name)?;

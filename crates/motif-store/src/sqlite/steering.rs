@@ -65,7 +65,7 @@ fn verdict(state: TrialState, event: Event, now: Timestamp) -> Option<Life> {
 
 async fn cancel(conn: &mut SqliteConnection, sweep: i64, now: Timestamp) -> Result<Steered> {
     let row = sqlx::query(
-        "select queued, leased, succeeded, diverged, failed, dead, cancelled_trials
+        "select queued, leased, succeeded, diverged, stopped, failed, dead, cancelled_trials
         from sweep_progress where sweep = ?",
     )
     .bind(sweep)

@@ -99,8 +99,8 @@ fn check(sweep: &NewSweep) -> Result<()> {
 
 async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timestamp) -> Result<i64> {
     let row = sqlx::query(
-        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
+        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec, stop)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
     )
     .bind(sweep.id.0.as_bytes().as_slice())
     .bind(&sweep.name)
@@ -112,6 +112,7 @@ async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timest
     .bind(millis(now))
     .bind(json_text(&sweep.seeds)?)
     .bind(json_text(&sweep.spec)?)
+    .bind(sweep.stop.as_ref().map(json_text).transpose()?)
     .fetch_one(&mut *conn)
     .await?;
     let n = row.int("n")?;
@@ -190,7 +191,7 @@ pub(super) async fn row_of(conn: &mut SqliteConnection, id: SweepId) -> Result<i
 const ONE: &str =
     "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
         p.paused, p.cancelled, p.started_at, p.ended_at,
-        p.queued, p.leased, p.succeeded, p.diverged, p.failed, p.dead, p.cancelled_trials,
+        p.queued, p.leased, p.succeeded, p.diverged, p.stopped, p.failed, p.dead, p.cancelled_trials,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
@@ -200,7 +201,7 @@ const ONE: &str =
 pub(super) const LIST: &str =
     "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
         p.paused, p.cancelled, p.started_at, p.ended_at,
-        p.queued, p.leased, p.succeeded, p.diverged, p.failed, p.dead, p.cancelled_trials,
+        p.queued, p.leased, p.succeeded, p.diverged, p.stopped, p.failed, p.dead, p.cancelled_trials,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
@@ -259,7 +260,7 @@ pub(super) async fn conditions(
     let n = row_of(conn, id).await?;
     let rows = sqlx::query(
         "select c.position, c.label, c.axes, c.config, c.config_hash, c.dataset_hash,
-            k.queued, k.leased, k.succeeded, k.diverged, k.failed, k.dead, k.cancelled_trials
+            k.queued, k.leased, k.succeeded, k.diverged, k.stopped, k.failed, k.dead, k.cancelled_trials
         from conditions c join condition_counts k on k.sweep = c.sweep and k.condition = c.position
         where c.sweep = ? order by c.position",
     )

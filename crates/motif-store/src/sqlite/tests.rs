@@ -2,11 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use motif_sweep::lifecycle::TrialState;
+use motif_sweep::lifecycle::{Policy, TrialState};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, attempts, claims, open, points, sweeps, trials};
+use super::{Options, SqliteStore, attempts, claims, open, points, stopping, sweeps, trials};
 use crate::{Store, StoreError, conformance::World};
 
 struct Opened {
@@ -53,6 +53,11 @@ async fn frequent_statements_use_indexes() {
             "trials in a state",
             trials::LIST_STATE,
             "SEARCH t USING INDEX trials_by_state (sweep=? AND state=? AND position>?)",
+        ),
+        (
+            "others",
+            stopping::OTHERS,
+            "SEARCH standings USING COVERING INDEX standings_at (sweep=? AND epoch=?)",
         ),
         ("curve", points::CURVE, "SEARCH p USING PRIMARY KEY (attempt=?)"),
     ];
@@ -201,4 +206,76 @@ async fn readers_cannot_write() {
     let mut reader = opened.store.read().await.unwrap();
     let refused = sqlx::query("delete from meta").execute(&mut *reader).await;
     assert!(refused.unwrap_err().to_string().contains("readonly"));
+}
+
+/// Rows as a store of the first schema wrote them: a sweep with a trial in each of some states, one of them leased.
+const FIRST_SCHEMA: &str = "
+    insert into sweeps (n, id, name, metric, conditions, policy, principal, created_at, seeds, spec)
+        values (1, unhex('00000000000070008000000000000001'), 'old', 'test_accuracy', 1, '{POLICY}', 'someone',
+            1800000000000, '[0,1,2]', '{}');
+    insert into sweep_progress (sweep, queued, leased, succeeded) values (1, 1, 1, 1);
+    insert into conditions (n, sweep, position, label, config_hash, dataset_hash, axes, config)
+        values (1, 1, 0, 'only', 'c', 'd', '{}', '{\"epochs\": 3}');
+    insert into condition_counts (sweep, condition, queued, leased, succeeded) values (1, 0, 1, 1, 1);
+    insert into trials (n, id, sweep, position, condition, seed, state, attempt, total_steps, finished_at) values
+        (1, unhex('00000000000070008000000000000011'), 1, 0, 0, 0, 'succeeded', 1, 9, 1800000001000),
+        (2, unhex('00000000000070008000000000000012'), 1, 1, 0, 1, 'leased', 1, 9, null),
+        (3, unhex('00000000000070008000000000000013'), 1, 2, 0, 2, 'queued', 0, null, null);
+    insert into workers (n, id, name, host, version, instruction_set, slots, first_seen_at, seen_at)
+        values (1, unhex('00000000000070008000000000000021'), 'w', 'h', '0', 'scalar', 1, 1800000000000, 1800000001000);
+    insert into attempts (n, id, trial, number, worker, claim_id, offer, secret_hash, epoch, step, started_at, seen_at,
+            expires_at, progressed_at, due_at, ended_at, outcome) values
+        (1, unhex('00000000000070008000000000000031'), 1, 1, 1, zeroblob(16), 0, zeroblob(32), 1, 9, 1800000000000,
+            1800000001000, 1800000030000, 1800000000000, 1800000030000, 1800000001000, 'succeeded'),
+        (2, unhex('00000000000070008000000000000032'), 2, 1, 1, zeroblob(16), 1, zeroblob(32), 1, 3, 1800000000000,
+            1800000001000, 1800000030000, 1800000000000, 1800000030000, null, null);
+    insert into results (trial, attempt, digest, result_hash, report) values (1, 1, zeroblob(32), 'hash', '{}');
+    insert into final_metrics (trial, name, value) values (1, 'test_accuracy', 0.5);
+";
+
+#[tokio::test]
+async fn a_store_of_the_first_schema_goes_on_with_what_it_holds() {
+    let dir = TempDir::new().unwrap();
+    let path = file(dir.path());
+    let mut conn = open::connect_writer(&path).await.unwrap();
+    open::apply(&mut conn, &open::MIGRATIONS[..1]).await.unwrap();
+    let policy = serde_json::to_string(&Policy::default()).unwrap();
+    let rows = FIRST_SCHEMA.replace("{POLICY}", &policy);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut conn).await.unwrap();
+    let refused = sqlx::query("update trials set state = 'stopped' where n = 2").execute(&mut conn).await;
+    assert!(refused.is_err(), "the first schema knows no such state");
+    conn.close().await.unwrap();
+
+    let store = SqliteStore::open(&path, Options::default()).await.unwrap();
+    let sweep = store.sweep_list(None, 9).await.unwrap().items.remove(0);
+    assert_eq!(sweep.counts.0, [1, 1, 1, 0, 0, 0, 0, 0]);
+    let trials = store.trial_list(sweep.id, None, 0, 9).await.unwrap().items;
+    let states: Vec<_> = trials.iter().map(|trial| (trial.state, trial.attempt, trial.step)).collect();
+    let [done, running, waiting] = [TrialState::Succeeded, TrialState::Leased, TrialState::Queued];
+    assert_eq!(states, [(done, 1, 9), (running, 1, 3), (waiting, 0, 0)]);
+    assert_eq!((trials[0].result_hash.as_deref(), trials[0].metrics["test_accuracy"]), (Some("hash"), 0.5));
+    let none = trials.iter().all(|trial| trial.stop.is_none() && trial.stopped.is_none());
+    assert!(none, "nothing was stopped early before there was such a thing");
+    store.close().await;
+
+    let mut conn = open::connect_writer(&path).await.unwrap();
+    for sql in [
+        "update trials set state = 'stopped', finished_at = 1800000002000 where n = 2",
+        "update attempts set outcome = 'stopped', ended_at = 1800000002000 where n = 2",
+    ] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    for sql in ["update trials set state = 'gone'", "update attempts set outcome = 'gone' where n = 2"] {
+        let refused = sqlx::query(sql).execute(&mut conn).await.unwrap_err().to_string();
+        assert!(refused.contains("CHECK constraint failed"), "{refused}");
+    }
+    let counts = "select leased, stopped, ended_at from sweep_progress";
+    let row = sqlx::query(counts).fetch_one(&mut conn).await.unwrap();
+    let ended: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!(ended, (0, 1, 1_800_000_002_000), "counts follow the new state");
+    let sound: String = sqlx::query("pragma integrity_check").fetch_one(&mut conn).await.unwrap().get(0);
+    assert_eq!(sound, "ok");
+    assert!(sqlx::query("pragma foreign_key_check").fetch_all(&mut conn).await.unwrap().is_empty());
+    let writable: i64 = sqlx::query("pragma writable_schema").fetch_one(&mut conn).await.unwrap().get(0);
+    assert_eq!(writable, 0);
 }

@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{
     Result, StoreError,
-    records::{AttemptRecord, ConditionRecord, Page, TrialRecord},
+    records::{AttemptRecord, ConditionRecord, Page, StopDecision, StoppedAt, TrialRecord},
 };
 
 const ONE: &str =
     "select t.n, t.id, t.condition, t.seed, t.position, t.state, t.cancel_requested, t.attempt, t.failures,
         t.crashes, t.total_steps, t.finished_at, s.id as sweep_id, c.label,
-        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report
+        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report,
+        t.stop_step, t.stop_epoch, t.stop_reason, r.stopped_step, r.stopped_epoch
     from trials t
     join sweeps s on s.n = t.sweep
     join conditions c on c.sweep = t.sweep and c.position = t.condition
@@ -33,7 +34,8 @@ const ONE: &str =
 pub(super) const LIST: &str =
     "select t.n, t.id, t.condition, t.seed, t.position, t.state, t.cancel_requested, t.attempt, t.failures,
         t.crashes, t.total_steps, t.finished_at, s.id as sweep_id, c.label,
-        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report
+        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report,
+        t.stop_step, t.stop_epoch, t.stop_reason, r.stopped_step, r.stopped_epoch
     from trials t
     join sweeps s on s.n = t.sweep
     join conditions c on c.sweep = t.sweep and c.position = t.condition
@@ -46,7 +48,8 @@ pub(super) const LIST: &str =
 pub(super) const LIST_STATE: &str =
     "select t.n, t.id, t.condition, t.seed, t.position, t.state, t.cancel_requested, t.attempt, t.failures,
         t.crashes, t.total_steps, t.finished_at, s.id as sweep_id, c.label,
-        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report
+        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, r.report,
+        t.stop_step, t.stop_epoch, t.stop_reason, r.stopped_step, r.stopped_epoch
     from trials t
     join sweeps s on s.n = t.sweep
     join conditions c on c.sweep = t.sweep and c.position = t.condition
@@ -142,11 +145,21 @@ fn read(row: &SqliteRow, metrics: &mut Metrics) -> Result<TrialRecord> {
         },
         metrics: metrics.remove(&row.int("n")?).unwrap_or_default(),
         diverged_step: row.opt_uint("diverged_step")?,
-        result_hash: row.opt_text("result_hash")?,
+        stop: read_stop(row)?,
+        stopped: match row.opt_uint("stopped_step")? {
+            Some(step) => Some(StoppedAt { step, epoch: row.real("stopped_epoch")? }),
+            None => None,
+        },
+        result_hash: if state == TrialState::Stopped { None } else { row.opt_text("result_hash")? },
         started_at: row.opt_time("started_at")?,
         finished_at: row.opt_time("finished_at")?,
         reason: if succeeded { None } else { row.opt_text("reason")? },
     })
+}
+
+fn read_stop(row: &SqliteRow) -> Result<Option<StopDecision>> {
+    let Some(step) = row.opt_uint("stop_step")? else { return Ok(None) };
+    Ok(Some(StopDecision { step, epoch: row.uint("stop_epoch")?, reason: row.text("stop_reason")? }))
 }
 
 /// A trial's attempts, oldest first.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use motif_sweep::lifecycle::{
-    AttemptOutcome, Event, LeaseLife, Life, Policy, Refusal, Transition, TrialState, step,
+    AttemptOutcome, Conclusion, Event, LeaseLife, Life, Policy, Refusal, Transition, TrialState, step,
 };
 
 /// Attempts after which a state is not explored further.
@@ -36,6 +36,7 @@ struct Point {
     failures: u32,
     crashes: u32,
     cancel_requested: bool,
+    stop_decided: bool,
     wait_s: i64,
     lease: Option<(i64, i64, i64, u64)>,
 }
@@ -50,6 +51,7 @@ impl Point {
             failures: life.failures,
             crashes: life.crashes,
             cancel_requested: life.cancel_requested,
+            stop_decided: life.stop_decided,
             wait_s: if life.state == TrialState::Queued { until(life.not_before) } else { 0 },
             lease: life.lease.as_ref().map(|lease| {
                 let age_s = age(lease.started_at, POLICY.runtime_max_s);
@@ -66,6 +68,7 @@ impl Point {
             failures: self.failures,
             crashes: self.crashes,
             cancel_requested: self.cancel_requested,
+            stop_decided: self.stop_decided,
             not_before: NOW + s(self.wait_s),
             lease: self.lease.map(|(age_s, left_s, idle_s, step)| LeaseLife {
                 started_at: NOW - s(age_s),
@@ -77,6 +80,13 @@ impl Point {
     }
 }
 
+/// Every end that a worker can report, and what it makes of trial and attempt.
+const CONCLUSIONS: [(Conclusion, TrialState, AttemptOutcome); 3] = [
+    (Conclusion::Succeeded, TrialState::Succeeded, AttemptOutcome::Succeeded),
+    (Conclusion::Diverged, TrialState::Diverged, AttemptOutcome::Diverged),
+    (Conclusion::Stopped, TrialState::Stopped, AttemptOutcome::Stopped),
+];
+
 fn events(life: &Life) -> Vec<Event> {
     let mut events = vec![
         Event::Claim,
@@ -84,13 +94,14 @@ fn events(life: &Life) -> Vec<Event> {
         Event::Reap { jitter: 1.0 },
         Event::Cancel,
         Event::Retry,
+        Event::Stop,
         Event::Fail { retryable: true, jitter: 1.0 },
         Event::Fail { retryable: false, jitter: 0.0 },
     ];
     let at = life.lease.as_ref().map_or(0, |lease| lease.step);
     events.extend([Event::Heartbeat { step: at }, Event::Heartbeat { step: at + 1 }]);
     for attempt in 0..=life.attempt + 1 {
-        events.extend([false, true].map(|diverged| Event::Complete { attempt, diverged }));
+        events.extend(CONCLUSIONS.map(|(conclusion, ..)| Event::Complete { attempt, conclusion }));
     }
     events
 }
@@ -126,6 +137,7 @@ fn every_reachable_state_is_sound() {
         let leased = point.state == TrialState::Leased;
         assert_eq!(leased, point.lease.is_some(), "{point:?}");
         assert!(leased || !point.cancel_requested, "{point:?}");
+        assert!(point.stop_decided || point.state != TrialState::Stopped, "{point:?}");
         let failures_max = POLICY.failures_max + u32::from(point.state == TrialState::Failed);
         assert!(point.failures <= failures_max, "{point:?}");
         let dead = point.state == TrialState::Dead;
@@ -149,13 +161,15 @@ fn only_a_retry_leads_out_of_a_terminal_state() {
                 assert!(event != Event::Retry || outcome == Err(Refusal::NotRetryable(point.state)));
                 continue;
             }
-            let retryable = !matches!(point.state, TrialState::Succeeded | TrialState::Diverged);
+            let trained = [TrialState::Succeeded, TrialState::Diverged, TrialState::Stopped];
+            let retryable = !trained.contains(&point.state);
             if event != Event::Retry || !retryable {
                 assert!(outcome.is_err(), "{point:?} {event:?}");
                 continue;
             }
             let life = outcome.unwrap().life;
-            assert_eq!(life, Life { attempt: point.attempt, ..Life::submitted(NOW) });
+            let Point { attempt, stop_decided, .. } = point;
+            assert_eq!(life, Life { attempt, stop_decided, ..Life::submitted(NOW) });
         }
     }
 }
@@ -191,7 +205,7 @@ fn a_claim_needs_a_queued_trial_whose_time_has_come() {
 fn a_completion_counts_once_and_only_from_the_newest_attempt() {
     for (point, outcomes) in explore() {
         for (event, outcome) in outcomes {
-            let Event::Complete { attempt, diverged } = event else { continue };
+            let Event::Complete { attempt, conclusion } = event else { continue };
             if attempt != point.attempt || attempt == 0 {
                 assert_eq!(outcome, Err(Refusal::Stale), "{point:?} {event:?}");
                 continue;
@@ -200,14 +214,32 @@ fn a_completion_counts_once_and_only_from_the_newest_attempt() {
                 assert_eq!(outcome, Err(Refusal::Ended(point.state)), "{point:?}");
                 continue;
             }
-            // Leased, or queued again after its lease expired: late, but nobody has taken over.
+            if conclusion == Conclusion::Stopped && !point.stop_decided {
+                assert_eq!(outcome, Err(Refusal::NotDecided), "{point:?}");
+                continue;
+            }
+            // Leased, or queued again after its lease expired: late, but nobody has taken over. A trial that ends by
+            // itself before it hears of a decision is whole.
             let Transition { life, ended } = outcome.unwrap();
-            let expected = if diverged {
-                (TrialState::Diverged, AttemptOutcome::Diverged)
-            } else {
-                (TrialState::Succeeded, AttemptOutcome::Succeeded)
-            };
-            assert_eq!((life.state, ended), (expected.0, Some(expected.1)));
+            let (_, state, outcome) = CONCLUSIONS.into_iter().find(|(own, ..)| *own == conclusion).unwrap();
+            assert_eq!((life.state, ended), (state, Some(outcome)));
+        }
+    }
+}
+
+#[test]
+fn a_decision_to_stop_needs_a_lease_and_holds_for_ever() {
+    for (point, outcomes) in explore() {
+        for (event, outcome) in outcomes {
+            if event == Event::Stop && point.lease.is_none() {
+                assert_eq!(outcome, Err(Refusal::Stale), "{point:?}");
+                continue;
+            }
+            let Ok(Transition { life, ended }) = outcome else { continue };
+            assert_eq!(life.stop_decided, point.stop_decided || event == Event::Stop, "{point:?} {event:?}");
+            if event == Event::Stop {
+                assert_eq!((life, ended), (Life { stop_decided: true, ..point.life() }, None));
+            }
         }
     }
 }
@@ -227,7 +259,7 @@ fn a_cancel_is_never_forgotten() {
             match life.state {
                 TrialState::Leased => assert!(life.cancel_requested, "{point:?} {event:?}"),
                 TrialState::Cancelled => assert_eq!(ended, Some(AttemptOutcome::Cancelled)),
-                TrialState::Succeeded | TrialState::Diverged => {
+                TrialState::Succeeded | TrialState::Diverged | TrialState::Stopped => {
                     assert!(matches!(event, Event::Complete { .. }), "{point:?} {event:?}");
                 }
                 other => panic!("{point:?} {event:?} leads to {other:?}"),
@@ -319,7 +351,9 @@ fn every_trial_ends_under_a_healthy_worker_and_under_dying_ones() {
                 now += s(1);
                 let event = match life.state {
                     TrialState::Queued => Event::Claim,
-                    _ if healthy => Event::Complete { attempt: life.attempt, diverged: false },
+                    _ if healthy => {
+                        Event::Complete { attempt: life.attempt, conclusion: Conclusion::Succeeded }
+                    }
                     _ => Event::Reap { jitter: 1.0 },
                 };
                 if let Ok(transition) = step(&life, event, now, &POLICY) {

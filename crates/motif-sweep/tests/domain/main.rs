@@ -23,6 +23,8 @@ mod schema;
 #[cfg(test)]
 mod spec;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod trial;
 #[cfg(test)]
 mod zip;

@@ -38,9 +38,9 @@ pub struct LoggedPoint {
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// By itself: succeeded or diverged.
+    /// With a result: succeeded, diverged, or stopped early.
     Trained(Box<TrialReport>),
-    /// Because it was told to.
+    /// Without one, because it was told to.
     Stopped,
     /// It could not begin, or broke.
     Failed(Failure),
@@ -178,6 +178,11 @@ pub enum Effect {
         /// The attempt.
         attempt: Uuid,
     },
+    /// Stop a training at its next step, and take what it has come to as its result.
+    Conclude {
+        /// The attempt.
+        attempt: Uuid,
+    },
     /// Hold a training at its next step: too many of its points wait.
     Pause {
         /// The attempt.
@@ -227,6 +232,8 @@ pub enum Fate {
     Succeeded,
     /// Diverged; the server has the result.
     Diverged,
+    /// Stopped early, as the server wanted; it has the result.
+    Stopped,
     /// Failed; the server knows.
     Failed,
     /// Given back.

@@ -13,6 +13,8 @@ use super::{
 
 /// Why a cancelled trial was given back.
 const CANCEL_REASON: &str = "cancelled";
+/// Why a trial that was to end early was given back: it had not begun.
+const EARLY_REASON: &str = "stopped early";
 /// Batches refused in a row after which the attempt has failed.
 const REFUSALS_MAX: u32 = 3;
 
@@ -43,7 +45,10 @@ enum Phase {
 
 impl Phase {
     fn wants_points(&self) -> bool {
-        matches!(self, Self::Training | Self::Stopping(StopCause::Cancelled | StopCause::Drain))
+        matches!(
+            self,
+            Self::Training | Self::Stopping(StopCause::Cancelled | StopCause::Drain | StopCause::Early)
+        )
     }
 }
 
@@ -54,6 +59,8 @@ pub(super) enum StopCause {
     Stale,
     /// A person cancelled the trial.
     Cancelled,
+    /// The sweep's rule ends the trial early.
+    Early,
     /// The worker ends.
     Drain,
     /// The server does not take its points.
@@ -72,7 +79,7 @@ impl Run {
             step: 0,
             total_steps: None,
             beat: Repeat::due_at(if repeated { now } else { now + beat_every }),
-            spool: Spool::new(),
+            spool: Spool::new(lease.judged),
             report: Repeat::due_at(now),
         }
     }
@@ -138,6 +145,7 @@ impl Run {
             }
             (_, Ending::Failed(failure)) => Report::Fail(failure),
             (Phase::Stopping(StopCause::Cancelled), Ending::Stopped) => release(CANCEL_REASON),
+            (Phase::Stopping(StopCause::Early), Ending::Stopped) => release(EARLY_REASON),
             (_, Ending::Stopped) => release(DRAIN_REASON),
         };
         self.spool.hurry(cx.now);
@@ -149,7 +157,11 @@ impl Run {
     pub(super) fn stop(&mut self, cause: StopCause, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Training => {
-                cx.effects.push(Effect::Stop { attempt: self.attempt() });
+                let attempt = self.attempt();
+                cx.effects.push(match cause {
+                    StopCause::Early => Effect::Conclude { attempt },
+                    _ => Effect::Stop { attempt },
+                });
                 self.phase = Phase::Stopping(cause);
             }
             Phase::Stopping(_) if cause == StopCause::Stale => self.phase = Phase::Stopping(cause),
@@ -162,6 +174,7 @@ impl Run {
         let reason = match self.phase {
             Phase::Stopping(StopCause::Drain) => DRAIN_REASON,
             Phase::Stopping(StopCause::Cancelled) => CANCEL_REASON,
+            Phase::Stopping(StopCause::Early) => EARLY_REASON,
             Phase::Stopping(_) => {
                 self.phase = Phase::Gone(Fate::Dropped);
                 return;
@@ -179,6 +192,8 @@ impl Run {
                 self.beat.succeeded();
                 if reply.cancel {
                     self.stop(StopCause::Cancelled, cx);
+                } else if reply.stop {
+                    self.stop(StopCause::Early, cx);
                 }
             }
             Err(CallError::Stale) => {
@@ -196,7 +211,12 @@ impl Run {
     pub(super) fn stored(&mut self, result: Result<MetricsReply, CallError>, cx: &mut Context<'_>) {
         match result {
             Ok(reply) => match self.spool.stored(reply.next_seq, cx) {
-                Acknowledged::Yes => self.resume(cx),
+                Acknowledged::Yes => {
+                    self.resume(cx);
+                    if reply.stop {
+                        self.stop(StopCause::Early, cx);
+                    }
+                }
                 Acknowledged::Lost => self.stale(cx),
             },
             Err(CallError::Stale) => self.stale(cx),
@@ -313,6 +333,7 @@ fn refused_points(reason: &str) -> Report {
 fn fate_of(report: &Report) -> Fate {
     match report {
         Report::Complete(report) if report.diverged_step.is_some() => Fate::Diverged,
+        Report::Complete(report) if report.stopped_step.is_some() => Fate::Stopped,
         Report::Complete(_) => Fate::Succeeded,
         Report::Fail(_) => Fate::Failed,
         Report::Release(_) => Fate::Released,

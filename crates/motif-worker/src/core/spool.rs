@@ -12,6 +12,8 @@ pub(super) struct Spool {
     points: VecDeque<MetricPoint>,
     /// Number of the next point that is logged.
     next_seq: u64,
+    /// Points do not wait for company: the trial may have to stop.
+    at_once: bool,
     call: Repeat,
     /// Points in the batch under way.
     sent: usize,
@@ -30,10 +32,11 @@ pub(super) enum Acknowledged {
 }
 
 impl Spool {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(at_once: bool) -> Self {
         Self {
             points: VecDeque::new(),
             next_seq: 0,
+            at_once,
             call: Repeat::default(),
             sent: 0,
             batch_points_max: usize::MAX,
@@ -57,7 +60,7 @@ impl Spool {
 
     pub(super) fn push(&mut self, point: LoggedPoint, cx: &Context<'_>) {
         if self.points.is_empty() && self.call.failures == 0 {
-            self.call.due = cx.now + cx.limits.batch_age_max;
+            self.call.due = cx.now + self.age_max(cx);
         }
         let LoggedPoint { step, epoch, values } = point;
         self.points.push_back(MetricPoint { seq: self.next_seq, step, epoch, values });
@@ -88,6 +91,10 @@ impl Spool {
         Some(self.points.iter().take(self.sent).cloned().collect())
     }
 
+    fn age_max(&self, cx: &Context<'_>) -> Duration {
+        if self.at_once { Duration::ZERO } else { cx.limits.batch_age_max }
+    }
+
     fn batch_max(&self, cx: &Context<'_>) -> usize {
         self.batch_points_max.min(cx.limits.batch_points_max)
     }
@@ -110,7 +117,7 @@ impl Spool {
         self.call.succeeded();
         self.refusals = 0;
         let full = self.points.len() >= self.batch_max(cx);
-        self.call.due = if full { cx.now } else { cx.now + cx.limits.batch_age_max };
+        self.call.due = if full { cx.now } else { cx.now + self.age_max(cx) };
         Acknowledged::Yes
     }
 

@@ -69,7 +69,8 @@ export interface paths {
         put?: never;
         /**
          * Add logged points
-         * @description Points that are already there are ignored; the reply says from where to go on.
+         * @description Points that are already there are ignored; the reply says from where to go on, and whether to stop early. The same
+         *     points again are answered the same.
          */
         post: operations["attempt_metrics"];
         delete?: never;
@@ -365,6 +366,27 @@ export interface paths {
          *     for a formula is preceded by a single quote.
          */
         get: operations["sweep_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/leaderboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rank a search's conditions
+         * @description By the mean of the metric's value over all trials that were trained to the end or stopped early, the latter with what
+         *     they measured last. For searches: nothing here is an estimate of what the best condition would reach again.
+         */
+        get: operations["sweep_leaderboard"];
         put?: never;
         post?: never;
         delete?: never;
@@ -848,7 +870,7 @@ export interface components {
              */
             sweep_id: string;
         };
-        /** @description The trial is trained; the result comes with it. */
+        /** @description The trial has come to an end; the result comes with it. */
         Completion: {
             /** @description The result. */
             report: components["schemas"]["TrialReport"];
@@ -1098,6 +1120,8 @@ export interface components {
              * @description The lease lasts this long from now, in seconds.
              */
             lease_s: number;
+            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
+            stop?: boolean;
         };
         /** @description An interval for a mean. */
         IntervalRow: {
@@ -1124,6 +1148,66 @@ export interface components {
              */
             n: number;
         };
+        /** @description One condition of a search. */
+        LeaderRow: {
+            /**
+             * Format: int32
+             * @description Index of the condition.
+             */
+            condition: number;
+            /** @description Its trials by state. */
+            counts: components["schemas"]["StateCounts"];
+            /** @description Its name. */
+            label: string;
+            /**
+             * Format: double
+             * @description Mean of these values; a stopped trial counts with what it measured last.
+             */
+            mean: number;
+            /**
+             * Format: int64
+             * @description Number of values: trials trained to the end, and stopped ones.
+             */
+            n: number;
+            /**
+             * Format: int32
+             * @description Its place, from 1.
+             */
+            rank: number;
+            /**
+             * Format: double
+             * @description Standard deviation (n − 1); absent when n < 2.
+             */
+            sd?: number | null;
+            /** @description The epochs at which the stopped ones among them ended, by seed. */
+            stopped_epochs: number[];
+        };
+        /** @description A search's conditions, the best first. */
+        Leaderboard: {
+            /**
+             * Format: int64
+             * @description Number of all conditions.
+             */
+            conditions: number;
+            /** @description Whether larger values are better. */
+            higher_is_better: boolean;
+            /** @description The metric. */
+            metric: string;
+            /** @description What a reader must know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description Number of conditions that have a value.
+             */
+            ranked: number;
+            /** @description The first of those that have a value. */
+            rows: components["schemas"]["LeaderRow"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
         /** @description One trial, leased. */
         Lease: {
             /**
@@ -1140,6 +1224,8 @@ export interface components {
             config: Record<string, never>;
             /** @description Hex BLAKE3 of the dataset's content. */
             dataset_hash: string;
+            /** @description Whether its points decide if it goes on: then they are not to wait for others. */
+            judged?: boolean;
             /** @description How long the lease lasts, how often to send a heartbeat. */
             policy: Record<string, never>;
             /**
@@ -1286,6 +1372,8 @@ export interface components {
              * @description All points below this `seq` are stored: send from here.
              */
             next_seq: number;
+            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
+            stop?: boolean;
         };
         /** @description A built-in preset. */
         PresetRow: {
@@ -1413,6 +1501,11 @@ export interface components {
              * @description Waiting.
              */
             queued: number;
+            /**
+             * Format: int64
+             * @description Ended early by the sweep's rule.
+             */
+            stopped: number;
             /**
              * Format: int64
              * @description Trained to the end.
@@ -1588,7 +1681,7 @@ export interface components {
             /** @description Pass as `cursor` for the next page; absent on the last. */
             next_cursor?: string | null;
         };
-        /** @description What a worker reports of a trial that it trained to the end. */
+        /** @description What a worker reports of a trial that has come to an end. */
         TrialReport: {
             /**
              * Format: double
@@ -1597,7 +1690,7 @@ export interface components {
             diagnostics_s?: number | null;
             /**
              * Format: int64
-             * @description The step at which it diverged; absent when it succeeded.
+             * @description The step at which it diverged, if it did.
              */
             diverged_step?: number | null;
             /**
@@ -1605,13 +1698,13 @@ export interface components {
              * @description Seconds of them spent on the test examples; absent from a worker that does not measure them.
              */
             evaluation_s?: number | null;
-            /** @description Final metrics by name; `null` where not finite. */
+            /** @description Final metrics by name, those last measured of a trial that was stopped; `null` where not finite. */
             metrics: {
                 [key: string]: number | null;
             };
             /** @description Where and by what it was made. */
             provenance: components["schemas"]["Provenance"];
-            /** @description Hash over the final weights and metrics. */
+            /** @description Hash over the final weights and metrics, and over how the trial ended: with a stop, also where. */
             result_hash: string;
             /**
              * Format: double
@@ -1623,6 +1716,16 @@ export interface components {
              * @description Minibatches done.
              */
             steps: number;
+            /**
+             * Format: double
+             * @description The same in epochs.
+             */
+            stopped_epoch?: number | null;
+            /**
+             * Format: int64
+             * @description The step at which it was stopped early, if it was; never with `diverged_step`.
+             */
+            stopped_step?: number | null;
             /**
              * Format: double
              * @description Seconds from the first step to the last, as the worker saw them; outside the hash.
@@ -1675,9 +1778,12 @@ export interface components {
              * @description Final value of the sweep's metric; `null` while there is none.
              */
             metric?: number | null;
-            /** @description Why it failed, in words. */
+            /** @description Why it failed, or was stopped early, in words. */
             reason?: string | null;
-            /** @description Hash over the final weights and metrics. */
+            /**
+             * @description Hash over the final weights and metrics; absent from a trial that was stopped, which another run would end
+             *     elsewhere.
+             */
             result_hash?: string | null;
             /**
              * Format: int64
@@ -1696,6 +1802,18 @@ export interface components {
              * @description Minibatches done by the newest attempt.
              */
             step: number;
+            /** @description Whether it was decided that it ends early, whatever became of it. */
+            stop_decided: boolean;
+            /**
+             * Format: double
+             * @description The same in epochs.
+             */
+            stopped_epoch?: number | null;
+            /**
+             * Format: int64
+             * @description The step at which it was stopped early.
+             */
+            stopped_step?: number | null;
             /**
              * Format: uuid
              * @description Its sweep.
@@ -3640,6 +3758,97 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ExportDocument"];
                     "text/csv": string;
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_leaderboard: {
+        parameters: {
+            query?: {
+                /** @description The metric; the sweep's own unless given. */
+                metric?: string;
+                /** @description Conditions at the most, 1 to 500; 50 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The best conditions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Leaderboard"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */

@@ -32,7 +32,7 @@ export type Problem = Schemas['Problem'];
 export type LiveEvent = Schemas['LiveEvent'];
 
 /** Every state of a trial, in the order in which they are shown. */
-export const TRIAL_STATES = ['succeeded', 'diverged', 'failed', 'dead', 'cancelled', 'leased', 'queued'] as const;
+export const TRIAL_STATES = ['succeeded', 'diverged', 'stopped', 'failed', 'dead', 'cancelled', 'leased', 'queued'] as const;
 export type TrialState = (typeof TRIAL_STATES)[number];
 
 export function isTrialState(value: unknown): value is TrialState {

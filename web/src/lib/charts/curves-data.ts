@@ -83,6 +83,12 @@ export function divergedNote(curves: Curves, summary: Summary | undefined): stri
   return curves.diverged === 'worst' ? 'Diverged trials count with the worst value seen.' : 'Diverged trials are left out.';
 }
 
+/** That trials which were stopped early are in no curve; nothing when none was. */
+export function stoppedNote(summary: Summary | undefined): string {
+  const some = summary?.conditions.some((condition) => condition.counts.stopped > 0) ?? false;
+  return some ? 'Trials that were stopped early are left out.' : '';
+}
+
 /** The rows with a band, cut into runs: a band never bridges points without one. */
 export function bands(rows: CurveRow[]): CurveRow[][] {
   const runs: CurveRow[][] = [];
