@@ -1,4 +1,4 @@
-//! Statistics over seeds: summaries, intervals, paired tests, corrections for multiplicity, curves and ANOVA.
+//! Statistics over seeds: summaries, intervals, one-sample and paired tests, corrections for multiplicity, curves and ANOVA.
 //!
 //! Everything here is a pure function of numbers. This crate must not know what a sweep, a trial or a metric is,
 //! read a clock, do I/O or draw unseeded randomness. Which trials count, and under which policy, is the caller's
@@ -16,6 +16,7 @@ pub mod curve;
 pub mod describe;
 pub mod interval;
 pub mod multiplicity;
+pub mod one_sample;
 pub mod paired;
 
 mod dist;
@@ -27,5 +28,6 @@ pub use curve::{Curve, CurvePoint, align};
 pub use describe::{Describe, describe};
 pub use interval::{Interval, Method, bca, student_t};
 pub use multiplicity::{Adjusted, Correction, adjust};
+pub use one_sample::{Equivalence, Line, OneSample, OneSampleError, equivalence, line, one_sample};
 pub use paired::{PairedComparison, PairedError, compare};
 pub use sample::{MAGNITUDE_MAX, SampleError};

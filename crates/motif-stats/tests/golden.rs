@@ -1,6 +1,9 @@
 //! Every figure against scipy and statsmodels, to 1e-9 relative. `golden/make_golden.py` made the values.
 
-use motif_stats::{Correction, Factor, Observation, adjust, align, anova, compare, describe, student_t};
+use motif_stats::{
+    Correction, Factor, Observation, adjust, align, anova, compare, describe, equivalence, line, one_sample,
+    student_t,
+};
 use serde_json::Value;
 
 fn golden(section: &str) -> Vec<Value> {
@@ -70,6 +73,41 @@ fn paired_comparison() {
         }
         assert_close(c.d_z.unwrap(), &case, "d_z");
         assert_close(c.superiority.unwrap(), &case, "superiority");
+    }
+}
+
+#[test]
+fn one_sample_and_equivalence() {
+    for case in golden("one_sample") {
+        let x = numbers(&case["x"]);
+        let ours = one_sample(&x, 0.95).unwrap();
+        assert_eq!(ours.n, x.len());
+        assert_close(ours.mean, &case, "mean");
+        assert_close(ours.sd.unwrap(), &case, "sd");
+        let interval = ours.interval.unwrap();
+        assert_close(interval.low, &case, "low");
+        assert_close(interval.high, &case, "high");
+        assert_close(ours.t.unwrap(), &case, "t");
+        assert_close(ours.p.unwrap(), &case, "p");
+        assert_close(ours.p_greater.unwrap(), &case, "p_greater");
+        let bounds = numbers(&case["bounds"]);
+        let ours = equivalence(&x, bounds[0], bounds[1]).unwrap();
+        assert_close(ours.p_above_low, &case, "tost_above");
+        assert_close(ours.p_below_high, &case, "tost_below");
+        assert_close(ours.p, &case, "tost_p");
+    }
+}
+
+#[test]
+fn least_squares_line() {
+    for case in golden("line") {
+        let points: Vec<(f64, f64)> = numbers(&case["x"]).into_iter().zip(numbers(&case["y"])).collect();
+        let ours = line(&points).unwrap();
+        assert_close(ours.slope, &case, "slope");
+        assert_close(ours.intercept, &case, "intercept");
+        assert_close(ours.slope_se.unwrap(), &case, "slope_se");
+        assert_close(ours.t.unwrap(), &case, "t");
+        assert_close(ours.p.unwrap(), &case, "p");
     }
 }
 
