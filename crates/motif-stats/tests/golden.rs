@@ -1,8 +1,8 @@
 //! Every figure against scipy and statsmodels, to 1e-9 relative. `golden/make_golden.py` made the values.
 
 use motif_stats::{
-    Correction, Factor, Observation, adjust, align, anova, compare, describe, equivalence, line, one_sample,
-    student_t,
+    Correction, Factor, Observation, adjust, align, anova, anova_in_blocks, compare, describe, equivalence,
+    line, one_sample, student_t,
 };
 use serde_json::Value;
 
@@ -153,6 +153,39 @@ fn anova_table() {
             assert_eq!(ours.df as u64, theirs["df"].as_u64().unwrap());
             assert_close(ours.sum_sq, theirs, "sum_sq");
             assert_close(ours.eta_sq.unwrap(), theirs, "eta_sq");
+            assert_close(ours.f.unwrap(), theirs, "f");
+            assert_close(ours.p.unwrap(), theirs, "p");
+        }
+    }
+}
+
+#[test]
+fn anova_table_in_blocks() {
+    for case in golden("blocked") {
+        let factor =
+            |name: String, levels: &Value| Factor { name, levels: levels.as_u64().unwrap() as usize };
+        let factors: Vec<Factor> = array(&case["levels"])
+            .iter()
+            .enumerate()
+            .map(|(i, levels)| factor(format!("f{i}"), levels))
+            .collect();
+        let levels = |cell| numbers(cell).iter().map(|&level| level as usize).collect();
+        let observations: Vec<Observation> = array(&case["cells"])
+            .iter()
+            .zip(numbers(&case["y"]))
+            .map(|(cell, value)| Observation { levels: levels(cell), value })
+            .collect();
+        let table = anova_in_blocks(&factor("seed".into(), &case["seeds"]), &factors, &observations).unwrap();
+        assert_close(table.residual.sum_sq, &case["residual"], "sum_sq");
+        assert_eq!(table.residual.df as u64, case["residual"]["df"].as_u64().unwrap());
+        let ours = table.blocks.iter().chain(&table.effects);
+        assert_eq!(ours.clone().count(), array(&case["effects"]).len());
+        for (ours, theirs) in ours.zip(array(&case["effects"])) {
+            assert_eq!(serde_json::to_value(&ours.factors).unwrap(), theirs["factors"]);
+            assert_eq!(ours.df as u64, theirs["df"].as_u64().unwrap());
+            assert_close(ours.sum_sq, theirs, "sum_sq");
+            assert_close(ours.eta_sq.unwrap(), theirs, "eta_sq");
+            assert_close(ours.partial_eta_sq.unwrap(), theirs, "partial_eta_sq");
             assert_close(ours.f.unwrap(), theirs, "f");
             assert_close(ours.p.unwrap(), theirs, "p");
         }

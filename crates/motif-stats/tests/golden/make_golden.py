@@ -226,6 +226,43 @@ def anova(levels, replicates, noise):
     }
 
 
+def blocked(levels, seeds, rng):
+    """A randomized complete block design: every cell once for each seed, which shifts all cells alike."""
+    names = [f"f{i}" for i in range(len(levels))]
+    shift = rng.normal(0, 0.7, seeds)
+    rows = []
+    for cell in itertools.product(*[range(k) for k in levels]):
+        for seed in range(seeds):
+            effect = sum((i + 1) * 0.3 * level for i, level in enumerate(cell)) + 0.2 * cell[0] * cell[-1]
+            rows.append([*cell, seed, effect + shift[seed] + rng.normal(0, 0.4)])
+    frame = pd.DataFrame(rows, columns=[*names, "seed", "y"])
+    terms = [f"C({name})" for name in names]
+    formula = "y ~ C(seed) + " + (f"({' + '.join(terms)})**2" if len(terms) > 1 else terms[0])
+    table = anova_lm(ols(formula, frame).fit(), typ=2)
+    total = float(((frame.y - frame.y.mean()) ** 2).sum())
+    residual = table.sum_sq["Residual"]
+    return {
+        "levels": list(levels),
+        "seeds": seeds,
+        "cells": [[int(v) for v in row[:-1]] for row in rows],
+        "y": [row[-1] for row in rows],
+        "residual": {"df": int(table.df["Residual"]), "sum_sq": residual},
+        "effects": [
+            {
+                "factors": [part[2:-1] for part in name.split(":")],
+                "df": int(row.df),
+                "sum_sq": row.sum_sq,
+                "eta_sq": row.sum_sq / total,
+                "partial_eta_sq": row.sum_sq / (row.sum_sq + residual),
+                "f": row.F,
+                "p": row["PR(>F)"],
+            }
+            for name, row in table.iterrows()
+            if name != "Residual"
+        ],
+    }
+
+
 def curve(seeds):
     series = [[[int(s), float(rng.normal(1 / (1 + s), 0.05))] for s in steps] for steps in seeds]
     points = []
@@ -275,5 +312,7 @@ golden = {
 # Streams of their own: what is added here leaves the values above as they are.
 golden["one_sample"] = [one_sample(name, [float(v) for v in x]) for name, x in one_samples(np.random.default_rng(1))]
 golden["line"] = [line(*case) for case in lines(np.random.default_rng(2))]
+rng = np.random.default_rng(3)
+golden["blocked"] = [blocked((3,), 5, rng), blocked((2, 3), 4, rng), blocked((3, 2, 2), 3, rng)]
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text(json.dumps(golden, indent=1, allow_nan=False) + "\n")
