@@ -6,7 +6,7 @@ use motif_sweep::lifecycle::TrialState;
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, attempts, claims, open, points, sweeps, trials};
+use super::{Options, SqliteStore, attempts, claims, curves, open, sweeps, trials};
 use crate::{Store, StoreError, conformance::World};
 
 struct Opened {
@@ -54,7 +54,13 @@ async fn frequent_statements_use_indexes() {
             trials::LIST_STATE,
             "SEARCH t USING INDEX trials_by_state (sweep=? AND state=? AND position>?)",
         ),
-        ("curve", points::CURVE, "SEARCH p USING PRIMARY KEY (attempt=?)"),
+        ("outcomes", trials::OUTCOMES, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=?)"),
+        (
+            "attempts of a curve",
+            curves::ATTEMPTS,
+            "SEARCH a USING INDEX sqlite_autoindex_attempts_2 (trial=? AND number=?)",
+        ),
+        ("points of a curve", curves::POINTS, "SEARCH p USING PRIMARY KEY (attempt=?)"),
     ];
     for (name, sql, expected) in statements {
         let steps = plan(&mut conn, sql).await;
