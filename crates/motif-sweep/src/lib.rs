@@ -32,5 +32,7 @@ mod sample;
 pub mod schema;
 mod sobol;
 pub mod spec;
+pub mod swept;
 pub mod trial;
+mod variables;
 mod varied;
