@@ -2,17 +2,22 @@
 //!
 //! Which trials count, and under which policy, is decided here; what numbers can say is `motif_stats`'.
 
+mod anova;
 mod comparisons;
 mod curves;
+mod design;
 mod export;
+mod importance;
 mod ledger;
 mod summary;
 
+pub(crate) use anova::anova;
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
 pub(crate) use export::{ExportDocument, csv, document};
+pub(crate) use importance::importance;
 pub(crate) use ledger::ledger;
-pub(crate) use summary::summary;
+pub(crate) use summary::{IntervalMethod, summary};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,9 +43,13 @@ impl Material {
         finals.chain(also).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Trials of one condition.
-    fn of(&self, condition: u32) -> impl Iterator<Item = &TrialRecord> {
-        self.trials.iter().filter(move |trial| trial.condition == condition)
+    /// Trials by condition.
+    fn by_condition(&self) -> BTreeMap<u32, Vec<&TrialRecord>> {
+        let mut trials: BTreeMap<u32, Vec<&TrialRecord>> = BTreeMap::new();
+        for trial in &self.trials {
+            trials.entry(trial.condition).or_default().push(trial);
+        }
+        trials
     }
 
     /// Final values by condition, in seed order, with diverged trials treated as the policy says.
@@ -81,9 +90,9 @@ pub(crate) fn higher_is_better(metric: &str) -> bool {
 }
 
 fn interval_row(interval: Interval) -> IntervalRow {
-    let method = match interval.method {
-        motif_stats::Method::StudentT => "student_t",
-        motif_stats::Method::Bca { .. } => "bca_bootstrap",
+    let (method, resamples, seed) = match interval.method {
+        motif_stats::Method::StudentT => ("student_t", None, None),
+        motif_stats::Method::Bca { resamples, seed } => ("bca_bootstrap", Some(resamples as u64), Some(seed)),
     };
     IntervalRow {
         low: interval.low,
@@ -91,6 +100,8 @@ fn interval_row(interval: Interval) -> IntervalRow {
         level: interval.level,
         method: method.to_owned(),
         n: interval.n as u64,
+        resamples,
+        seed,
     }
 }
 
@@ -144,7 +155,7 @@ pub(crate) mod tests {
         Material { sweep, conditions: vec![condition(0, "base"), condition(1, "other")], trials }
     }
 
-    fn trial(condition: u32, seed: u64, value: f64) -> TrialRecord {
+    pub(crate) fn trial(condition: u32, seed: u64, value: f64) -> TrialRecord {
         TrialRecord {
             id: TrialId(Uuid::from_u128(u128::from(condition) * 100 + u128::from(seed))),
             sweep_id: SweepId(Uuid::from_u128(1)),

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Preset, Submit, SubmitHow, Sweep},
-    commands::{Outcome, preview, trials::unhappy},
+    commands::{Outcome, effects, preview, trials::unhappy},
     input::{WrongInput, read_input},
     output::{self, progress::Progress, tables},
 };
@@ -103,11 +103,11 @@ async fn submit_value(
     }
     output::emit(global.json, &sweep, || {
         format!(
-            "sweep {} submitted: {} conditions × {} seeds = {} trials\nfollow it with: motif sweep watch {}",
+            "sweep {} submitted: {} × {} = {}\nfollow it with: motif sweep watch {}",
             sweep.row.id,
-            sweep.row.conditions,
-            sweep.row.seeds,
-            sweep.row.counts.total(),
+            output::plural(u64::from(sweep.row.conditions), "condition"),
+            output::plural(u64::from(sweep.row.seeds), "seed"),
+            output::plural(sweep.row.counts.total(), "trial"),
             sweep.row.id
         )
     })?;
@@ -147,10 +147,16 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
             output::emit(global.json, &page, || tables::sweeps(&page.items))?;
             Ok(Outcome::Done)
         }
-        Sweep::Show(id) => {
-            let id = resolve(&client, &id.id).await?;
-            show(global, &client, id).await?;
+        Sweep::Show { sweep, of, interval } => {
+            let id = resolve(&client, &sweep.id).await?;
+            show(global, &client, id, &effects::query(of, *interval)).await?;
             Ok(Outcome::Done)
+        }
+        Sweep::Anova { sweep, of } => {
+            effects::anova(global, &client, resolve(&client, &sweep.id).await?, of).await
+        }
+        Sweep::Importance { sweep, of } => {
+            effects::importance(global, &client, resolve(&client, &sweep.id).await?, of).await
         }
         Sweep::Watch(id) => {
             let id = resolve(&client, &id.id).await?;
@@ -214,10 +220,15 @@ struct Report {
     comparisons: Comparisons,
 }
 
-async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
+async fn show(
+    global: &Global,
+    client: &Client,
+    id: Uuid,
+    query: &StatisticsQuery,
+) -> anyhow::Result<SweepDetail> {
     let sweep = client.sweep_get(id).await?;
-    let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
-    let comparisons = client.sweep_comparisons(id, &StatisticsQuery::default()).await?;
+    let summary = client.sweep_summary(id, query).await?;
+    let comparisons = client.sweep_comparisons(id, query).await?;
     let unhappy = unhappy(client, id, &sweep.row.counts).await?;
     let report = Report { sweep, summary, comparisons };
     output::emit(global.json, &report, || {
@@ -260,7 +271,7 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
         }
     };
     progress.finish();
-    show(global, client, id).await?;
+    show(global, client, id, &StatisticsQuery::default()).await?;
     let counts = sweep.row.counts;
     if counts.succeeded + counts.diverged == counts.total() {
         return Ok(Outcome::Done);

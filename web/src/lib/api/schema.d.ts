@@ -301,6 +301,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/anova": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Analyse the variance over the swept axes
+         * @description Main effects and two-way interactions of the crossed conditions, with seeds as complete blocks. Where there is no whole
+         *     grid the answer says why in `refused`.
+         */
+        get: operations["sweep_anova"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sweeps/{id}/cancel": {
         parameters: {
             query?: never;
@@ -365,6 +386,28 @@ export interface paths {
          *     for a formula is preceded by a single quote.
          */
         get: operations["sweep_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/importance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find how much each swept key matters
+         * @description The share of the variance between conditions that each key explains by itself: by analysis of variance where the
+         *     conditions are a whole grid, else by functional analysis of variance over a forest of regression trees. R² out of
+         *     sample says whether the shares mean anything.
+         */
+        get: operations["sweep_importance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -633,6 +676,35 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Main effects and two-way interactions of a sweep's crossed conditions. */
+        Anova: {
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /** @description The factors with two or more levels. */
+            factors: components["schemas"]["FactorRow"][];
+            /** @description How it was made, in words. */
+            method: string;
+            /** @description The metric. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Number of values.
+             */
+            n: number;
+            /** @description What a reader must know. */
+            notes: string[];
+            /** @description Why there is no table; absent when there is one. */
+            refused?: string | null;
+            /** @description The table: blocks, main effects, interactions, residual, total. */
+            rows: components["schemas"]["EffectRow"][];
+            /** @description Seeds that every cell has a value of: the blocks. */
+            seeds: number[];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
         /** @description An attempt: one lease of a trial. */
         AttemptRow: {
             /**
@@ -962,6 +1034,53 @@ export interface components {
          * @enum {string}
          */
         DivergedPolicy: "exclude" | "worst";
+        /**
+         * @description What a row of an analysis of variance stands for.
+         * @enum {string}
+         */
+        EffectKind: "blocks" | "main" | "interaction" | "residual" | "total";
+        /** @description One row of an analysis of variance. */
+        EffectRow: {
+            /**
+             * Format: int64
+             * @description Degrees of freedom.
+             */
+            df: number;
+            /**
+             * Format: double
+             * @description η²: share of the total sum of squares.
+             */
+            eta_sq?: number | null;
+            /**
+             * Format: double
+             * @description F against the residual.
+             */
+            f?: number | null;
+            /** @description Names of the factors: one for a main effect, two for an interaction, none otherwise. */
+            factors: string[];
+            /** @description What it stands for. */
+            kind: components["schemas"]["EffectKind"];
+            /**
+             * Format: double
+             * @description Mean square; absent of the total and without degrees of freedom.
+             */
+            mean_sq?: number | null;
+            /**
+             * Format: double
+             * @description Its p-value.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Partial η²: share of what this effect and the residual make up.
+             */
+            partial_eta_sq?: number | null;
+            /**
+             * Format: double
+             * @description Sum of squares.
+             */
+            sum_sq: number;
+        };
         /** @description A sweep with everything that is known of its trials. */
         ExportDocument: {
             /** @description The sweep. */
@@ -976,6 +1095,15 @@ export interface components {
                 [key: string]: Record<string, never>;
             };
             result?: components["schemas"]["TrialReport"] | null;
+        };
+        /** @description A swept axis, or keys that vary together. */
+        FactorRow: {
+            /** @description Its keys. */
+            keys: string[];
+            /** @description Its values, as labels. */
+            levels: string[];
+            /** @description Its keys, joined by ` + `. */
+            name: string;
         };
         /** @description The attempt met an error. */
         Failure: {
@@ -1032,6 +1160,72 @@ export interface components {
              */
             lease_s: number;
         };
+        /** @description How much each swept key matters for a metric. */
+        Importance: {
+            /**
+             * Format: int64
+             * @description Conditions behind it.
+             */
+            conditions: number;
+            /** @description The same in words. */
+            description: string;
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /**
+             * Format: double
+             * @description What the main effects leave: interactions, as a share.
+             */
+            interactions?: number | null;
+            method?: components["schemas"]["ImportanceMethod"] | null;
+            /** @description The metric. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Values behind it.
+             */
+            n: number;
+            /** @description What a reader must know. */
+            notes: string[];
+            /**
+             * Format: double
+             * @description Share of the variance between conditions that is predicted out of sample, R²: near 0 or below, the shares say
+             *     nothing. Absent where nothing could be left out.
+             */
+            r_squared?: number | null;
+            /** @description What was left out to find R², in words. */
+            r_squared_of: string;
+            /** @description Why nothing is said; absent when something is. */
+            refused?: string | null;
+            /** @description The keys, the most important first. */
+            rows: components["schemas"]["ImportanceRow"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
+        /**
+         * @description How importance was found.
+         * @enum {string}
+         */
+        ImportanceMethod: "anova" | "fanova";
+        /** @description One key's importance. */
+        ImportanceRow: {
+            /** @description The keys. */
+            keys: string[];
+            /**
+             * Format: int64
+             * @description Number of different values.
+             */
+            levels: number;
+            /** @description The key, or the keys that vary together joined by ` + `. */
+            name: string;
+            /**
+             * Format: double
+             * @description Main effect: share of the variance between conditions.
+             */
+            share: number;
+        };
         /** @description An interval for a mean. */
         IntervalRow: {
             /**
@@ -1056,6 +1250,16 @@ export interface components {
              * @description Number of seeds behind it.
              */
             n: number;
+            /**
+             * Format: int64
+             * @description Resamples drawn, of a bootstrap.
+             */
+            resamples?: number | null;
+            /**
+             * Format: int64
+             * @description Seed of the resamples, of a bootstrap.
+             */
+            seed?: number | null;
         };
         /** @description One trial, leased. */
         Lease: {
@@ -3236,6 +3440,97 @@ export interface operations {
             };
         };
     };
+    sweep_anova: {
+        parameters: {
+            query?: {
+                /** @description The metric; the sweep's own unless given. */
+                metric?: string;
+                /** @description `exclude` (default) leaves diverged trials out; `worst` gives them the sweep's worst value. */
+                diverged?: components["schemas"]["DivergedPolicy"];
+            };
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table, or why there is none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Anova"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sweep_cancel: {
         parameters: {
             query?: never;
@@ -3541,6 +3836,97 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ExportDocument"];
                     "text/csv": string;
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_importance: {
+        parameters: {
+            query?: {
+                /** @description The metric; the sweep's own unless given. */
+                metric?: string;
+                /** @description `exclude` (default) leaves diverged trials out; `worst` gives them the sweep's worst value. */
+                diverged?: components["schemas"]["DivergedPolicy"];
+            };
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The shares, or why there are none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Importance"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */
@@ -3986,6 +4372,8 @@ export interface operations {
                 metric?: string;
                 /** @description `exclude` (default) leaves diverged trials out and counts them; `worst` gives them the sweep's worst value. */
                 diverged?: components["schemas"]["DivergedPolicy"];
+                /** @description `student_t` (default), or `bca`: a bias-corrected and accelerated bootstrap of 10,000 resamples with a fixed seed. */
+                interval?: string;
             };
             header?: never;
             path: {
