@@ -130,7 +130,7 @@ fn paired(n: usize) -> f64 {
             (shared + 0.01 + 0.005 * (Population::Skewed.draw(rng) - 0.97) / 0.03, shared)
         };
         let (a, b): (Vec<f64>, Vec<f64>) = (0..n).map(|_| pair(&mut rng)).unzip();
-        let interval = compare(&a, &b, LEVEL).unwrap().interval.unwrap();
+        let interval = compare(&a, &b, LEVEL).expect("usable values").interval.expect("n ≥ 2");
         covered += usize::from(interval.low <= 0.01 && 0.01 <= interval.high);
     }
     covered as f64 / RUNS as f64
@@ -158,7 +158,7 @@ fn measured() -> String {
     let differences = SIZES.map(|n| format!("{:.4}", paired(n)));
     let _ = writeln!(text, "| paired differences, skewed | {} |\n", differences.join(" | "));
     let title = format!("BCa bootstrap of {RESAMPLES_DEFAULT} resamples");
-    let mut bootstrap = Bootstrap::new(RESAMPLES_DEFAULT, 0).unwrap();
+    let mut bootstrap = Bootstrap::new(RESAMPLES_DEFAULT, 0).expect("resamples within bounds");
     text += &table(&title, BOOTSTRAP_RUNS, |population, n| {
         coverage(population, n, BOOTSTRAP_RUNS, |sample| by_bca(&mut bootstrap, sample))
     });

@@ -15,8 +15,8 @@ use super::{
 
 /// How the table is made.
 const METHOD: &str = "main effects and two-way interactions of the crossed conditions (arms left out), with seeds as complete \
-     blocks: each F is against the residual, which holds the seeds' own effects and higher interactions; the design is \
-     balanced, so that sums of squares of types I, II and III agree";
+     blocks: each F is against the residual, which holds what single seeds make of the effects, and interactions of three \
+     or more keys; the design is balanced, so that sums of squares of types I, II and III agree";
 
 /// A whole grid, with the values of the seeds that all of its cells have.
 #[derive(Debug)]
