@@ -228,7 +228,15 @@ pub(crate) enum Sweep {
         limit: u32,
     },
     /// Show a sweep's table.
-    Show(SweepId),
+    Show {
+        #[command(flatten)]
+        sweep: SweepId,
+        #[command(flatten)]
+        of: StatisticsOf,
+        /// How the interval of a mean is made [default: student-t].
+        #[arg(long, value_enum, value_name = "METHOD")]
+        interval: Option<IntervalMethod>,
+    },
     /// Rank a search's conditions, the best first.
     Best {
         #[command(flatten)]
@@ -240,6 +248,20 @@ pub(crate) enum Sweep {
         #[arg(long, default_value_t = 10, value_name = "N")]
         limit: u32,
     },
+    /// Analyse the variance over a sweep's axes: main effects and two-way interactions.
+    Anova {
+        #[command(flatten)]
+        sweep: SweepId,
+        #[command(flatten)]
+        of: StatisticsOf,
+    },
+    /// Show how much each swept key matters.
+    Importance {
+        #[command(flatten)]
+        sweep: SweepId,
+        #[command(flatten)]
+        of: StatisticsOf,
+    },
     /// Follow a sweep until it ends.
     Watch(SweepId),
     /// Start no new trials.
@@ -250,6 +272,33 @@ pub(crate) enum Sweep {
     Cancel(SweepId),
     /// Queue failed, dead and cancelled trials again.
     Retry(SweepId),
+}
+
+/// Statistics of what.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct StatisticsOf {
+    /// Of which metric [default: the sweep's own].
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) metric: Option<String>,
+    /// Leave diverged trials out, or count them with the sweep's worst value [default: exclude].
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) diverged: Option<DivergedPolicy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DivergedPolicy {
+    /// They are left out, and counted.
+    Exclude,
+    /// They count with the sweep's worst value.
+    Worst,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IntervalMethod {
+    /// Student's t.
+    StudentT,
+    /// Bias-corrected and accelerated bootstrap, 10,000 resamples with a fixed seed.
+    Bca,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use motif_sweep::ids::Ids;
 use motif_wire::problem::Problem;
 use tower::ServiceBuilder;
 use tower_http::{
+    CompressionLevel,
     catch_panic::CatchPanicLayer,
     compression::{
         CompressionLayer,
@@ -37,6 +38,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The whole service.
 pub(crate) fn router(state: ServerState) -> Router {
     let secure = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    // Large curves would be compressed for longer than it takes to compute them.
+    let quality = CompressionLevel::Fastest;
     let not_compressed = DefaultPredicate::new().and(NotForContentType::new("application/octet-stream"));
     // From the outermost to the innermost.
     let layers = ServiceBuilder::new()
@@ -47,7 +50,7 @@ pub(crate) fn router(state: ServerState) -> Router {
         .layer(secure(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
-        .layer(CompressionLayer::new().gzip(true).compress_when(not_compressed))
+        .layer(CompressionLayer::new().gzip(true).quality(quality).compress_when(not_compressed))
         .layer(middleware::from_fn_with_state(state.clone(), finish))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), limited))

@@ -6,6 +6,7 @@
 mod attempts;
 mod claims;
 mod datasets;
+mod effects;
 mod events;
 mod presets;
 mod schemas;
@@ -131,6 +132,8 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(statistics::sweep_summary))
         .operation(Read, routes!(statistics::sweep_comparisons))
         .operation(Read, routes!(statistics::sweep_curves))
+        .operation(Read, routes!(effects::sweep_anova))
+        .operation(Read, routes!(effects::sweep_importance))
         .operation(Read, routes!(statistics::sweep_ledger))
         .operation(Read, routes!(statistics::sweep_leaderboard))
         .operation(Read, routes!(statistics::sweep_export))

@@ -2,21 +2,26 @@
 //!
 //! Which trials count, and under which policy, is decided here; what numbers can say is `motif_stats`'.
 
+mod anova;
 mod comparisons;
 mod curves;
+mod design;
 mod export;
+mod importance;
 mod leaderboard;
 mod ledger;
 mod summary;
 mod verdicts;
 
+pub(crate) use anova::anova;
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
 pub(crate) use export::{ExportDocument, csv, document};
+pub(crate) use importance::importance;
 pub(crate) use leaderboard::leaderboard;
 pub(crate) use ledger::ledger;
 pub(crate) use motif_sweep::metric::higher_is_better;
-pub(crate) use summary::summary;
+pub(crate) use summary::{IntervalMethod, summary};
 pub(crate) use verdicts::{curves_needed, verdicts};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,9 +57,13 @@ impl Material {
         stopped
     }
 
-    /// Trials of one condition.
-    fn of(&self, condition: u32) -> impl Iterator<Item = &TrialRecord> {
-        self.trials.iter().filter(move |trial| trial.condition == condition)
+    /// Trials by condition.
+    fn by_condition(&self) -> BTreeMap<u32, Vec<&TrialRecord>> {
+        let mut trials: BTreeMap<u32, Vec<&TrialRecord>> = BTreeMap::new();
+        for trial in &self.trials {
+            trials.entry(trial.condition).or_default().push(trial);
+        }
+        trials
     }
 
     /// Final values by condition, in seed order, with diverged trials treated as the policy says. A trial that was
@@ -98,9 +107,9 @@ fn censored(stopped: Option<&usize>, seeds: usize) -> Option<String> {
 }
 
 fn interval_row(interval: Interval) -> IntervalRow {
-    let method = match interval.method {
-        motif_stats::Method::StudentT => "student_t",
-        motif_stats::Method::Bca { .. } => "bca_bootstrap",
+    let (method, resamples, seed) = match interval.method {
+        motif_stats::Method::StudentT => ("student_t", None, None),
+        motif_stats::Method::Bca { resamples, seed } => ("bca_bootstrap", Some(resamples as u64), Some(seed)),
     };
     IntervalRow {
         low: interval.low,
@@ -108,6 +117,8 @@ fn interval_row(interval: Interval) -> IntervalRow {
         level: interval.level,
         method: method.to_owned(),
         n: interval.n as u64,
+        resamples,
+        seed,
     }
 }
 
@@ -169,7 +180,7 @@ pub(crate) mod tests {
         trial.reason = Some("worse than others".into());
     }
 
-    fn trial(condition: u32, seed: u64, value: f64) -> TrialRecord {
+    pub(crate) fn trial(condition: u32, seed: u64, value: f64) -> TrialRecord {
         TrialRecord {
             id: TrialId(Uuid::from_u128(u128::from(condition) * 100 + u128::from(seed))),
             sweep_id: SweepId(Uuid::from_u128(1)),

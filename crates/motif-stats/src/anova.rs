@@ -1,8 +1,8 @@
-//! Which axes matter: analysis of variance of a balanced full-factorial design. Knows factors by name and level by
-//! number, not what they set.
+//! Which axes matter: analysis of variance of a balanced full-factorial design, with or without blocks. Knows factors by
+//! name and level by number, not what they set.
 //!
-//! The model holds every main effect and every two-way interaction; all else (replicates, higher interactions) is
-//! residual. In a balanced design these are orthogonal, so types I, II and III agree (Montgomery, *Design and
+//! The model holds the blocks, every main effect and every two-way interaction; all else (replicates, higher
+//! interactions, what the blocks make of the effects) is residual. In a balanced design these are orthogonal, so types I, II and III agree (Montgomery, *Design and
 //! Analysis of Experiments*, ch. 5).
 
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct Anova {
     pub replicates: usize,
     /// Mean of all observations.
     pub mean: f64,
+    /// The blocks, where there are any.
+    pub blocks: Option<Effect>,
     /// Main effects in the factors' order, then two-way interactions.
     pub effects: Vec<Effect>,
     /// What the effects leave.
@@ -57,6 +59,8 @@ pub struct Effect {
     pub sum_sq: f64,
     /// Importance η², the share of the total sum of squares; `None` if the values do not vary.
     pub eta_sq: Option<f64>,
+    /// Partial η², the share of what this effect and the residual make up; `None` if neither varies.
+    pub partial_eta_sq: Option<f64>,
     /// F statistic against the residual; `None` without residual degrees of freedom or residual variance.
     pub f: Option<f64>,
     /// Its p-value; `None` where `f` is.
@@ -148,6 +152,28 @@ pub enum AnovaError {
 /// # Errors
 /// [`AnovaError`]; [`AnovaError::Unbalanced`] names a cell that lacks observations.
 pub fn anova(factors: &[Factor], observations: &[Observation]) -> Result<Anova, AnovaError> {
+    analyse(factors, factors.len(), observations)
+}
+
+/// Analyses `observations` that lie in complete blocks: one per cell and block (a randomized complete block design). The
+/// last level of each observation is its block. What the blocks differ in is taken out of the residual.
+///
+/// # Errors
+/// As [`anova`]: a block counts as a factor.
+pub fn anova_in_blocks(
+    blocks: &Factor,
+    factors: &[Factor],
+    observations: &[Observation],
+) -> Result<Anova, AnovaError> {
+    if factors.is_empty() {
+        return Err(AnovaError::NoFactors);
+    }
+    let all: Vec<Factor> = factors.iter().chain([blocks]).cloned().collect();
+    analyse(&all, factors.len(), observations)
+}
+
+/// The first `crossed` factors interact, the others are additive.
+fn analyse(factors: &[Factor], crossed: usize, observations: &[Observation]) -> Result<Anova, AnovaError> {
     check(factors, observations)?;
     let replicates = replicates(factors, observations)?;
     let mut sorted: Vec<&Observation> = observations.iter().collect();
@@ -164,8 +190,8 @@ pub fn anova(factors: &[Factor], observations: &[Observation]) -> Result<Anova, 
         take(&mut rest, main);
         rows.push((vec![f], squares(main)));
     }
-    for f in 0..factors.len() {
-        for g in f + 1..factors.len() {
+    for f in 0..crossed {
+        for g in f + 1..crossed {
             let mut pair = design.group_means(&y, &[f, g]);
             take(&mut pair, &mains[f]);
             take(&mut pair, &mains[g]);
@@ -175,11 +201,8 @@ pub fn anova(factors: &[Factor], observations: &[Observation]) -> Result<Anova, 
     }
     let largest = observations.iter().fold(0.0_f64, |largest, o| largest.max(o.value.abs()));
     let rounding = n as f64 * (8.0 * f64::EPSILON * largest).powi(2);
-    Ok(table(
-        factors,
-        rows,
-        &Sums { n, replicates, mean, total: squares(&y), rest: squares(&rest), rounding },
-    ))
+    let sums = Sums { n, replicates, mean, total: squares(&y), rest: squares(&rest), rounding };
+    Ok(table(factors, crossed, rows, &sums))
 }
 
 /// What a table is made of beside the effects.
@@ -193,7 +216,7 @@ struct Sums {
     rounding: f64,
 }
 
-fn table(factors: &[Factor], rows: Vec<(Vec<usize>, f64)>, sums: &Sums) -> Anova {
+fn table(factors: &[Factor], crossed: usize, rows: Vec<(Vec<usize>, f64)>, sums: &Sums) -> Anova {
     let df = |of: &[usize]| of.iter().map(|&f| factors[f].levels - 1).product::<usize>();
     let residual_df = sums.n - 1 - rows.iter().map(|(of, _)| df(of)).sum::<usize>();
     let varies = |sum_sq: f64| sum_sq > sums.rounding;
@@ -213,15 +236,19 @@ fn table(factors: &[Factor], rows: Vec<(Vec<usize>, f64)>, sums: &Sums) -> Anova
             df,
             sum_sq,
             eta_sq: varies(sums.total).then(|| sum_sq / sums.total),
+            partial_eta_sq: (sum_sq + residual_sum_sq > 0.0).then(|| sum_sq / (sum_sq + residual_sum_sq)),
             f,
             p: f.map(|f| dist::f_upper(f, df as f64, residual_df as f64)),
         }
     };
+    let is_block = |(of, _): &(Vec<usize>, f64)| of.iter().any(|&f| f >= crossed);
+    let (blocks, effects): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_block);
     Anova {
         n: sums.n,
         replicates: sums.replicates,
         mean: sums.mean,
-        effects: rows.into_iter().map(effect).collect(),
+        blocks: blocks.into_iter().map(effect).next(),
+        effects: effects.into_iter().map(effect).collect(),
         residual,
         total_sum_sq: if varies(sums.total) { sums.total } else { 0.0 },
     }

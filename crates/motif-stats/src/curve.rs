@@ -42,15 +42,28 @@ pub struct Curve {
 ///
 /// The band is pointwise Student t; it is absent if `level` is not strictly between 0 and 1.
 pub fn align<S: AsRef<[(u64, f64)]>>(series: &[S], level: f64) -> Curve {
-    let mut steps: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let mut logged: Vec<(u64, f64)> = Vec::with_capacity(series.iter().map(|one| one.as_ref().len()).sum());
     for one in series {
-        let last: BTreeMap<u64, f64> = one.as_ref().iter().copied().collect();
-        for (step, value) in last {
-            steps.entry(step).or_default().push(value);
+        let first = logged.len();
+        logged.extend_from_slice(one.as_ref());
+        // Stable, so that of entries of one step the last one logged comes last.
+        logged[first..].sort_by_key(|(step, _)| *step);
+        let mut kept = first;
+        for at in first..logged.len() {
+            if logged.get(at + 1).is_none_or(|next| next.0 != logged[at].0) {
+                logged[kept] = logged[at];
+                kept += 1;
+            }
         }
+        logged.truncate(kept);
     }
+    logged.sort_by_key(|(step, _)| *step);
     let mut critical = BTreeMap::new();
-    let points = steps.into_iter().map(|(step, values)| point(step, &values, level, &mut critical)).collect();
+    let of_step = |logged: &[(u64, f64)]| {
+        let values: Vec<f64> = logged.iter().map(|(_, value)| *value).collect();
+        point(logged[0].0, &values, level, &mut critical)
+    };
+    let points = logged.chunk_by(|a, b| a.0 == b.0).map(of_step).collect();
     Curve { seeds: series.len(), level, method: Method::StudentT, points }
 }
 

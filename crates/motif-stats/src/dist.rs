@@ -17,6 +17,12 @@ pub(crate) fn t_two_sided(t: f64, df: f64) -> f64 {
     p.clamp(0.0, 1.0)
 }
 
+/// P(T ≥ t) for Student's t.
+pub(crate) fn t_upper(t: f64, df: f64) -> f64 {
+    let half = t_two_sided(t, df) / 2.0;
+    if t > 0.0 { half } else { 1.0 - half }
+}
+
 /// P(F ≥ f): `I_{d2/(d2+d1 f)}(d2/2, d1/2)`.
 pub(crate) fn f_upper(f: f64, d1: f64, d2: f64) -> f64 {
     let scaled = d1 * f;

@@ -1,5 +1,7 @@
 //! Two-sided confidence intervals of a mean. Knows nothing of what the values measure.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
@@ -92,48 +94,74 @@ pub(crate) fn student_t_with(sorted: &[f64], level: f64, critical: f64) -> Optio
 /// between 0 and 1, if `resamples` is 0 or above [`RESAMPLES_MAX`], or if the resamples are too few or too lopsided
 /// for the correction to exist.
 pub fn bca(xs: &[f64], level: f64, resamples: usize, seed: u64) -> Option<Interval> {
-    if xs.len() < 2 || !is_level(level) || !(1..=RESAMPLES_MAX).contains(&resamples) {
-        return None;
-    }
-    let sorted = sample::sorted(xs).ok()?;
-    let n = sorted.len();
-    let (low, high) = if sorted[0] == sorted[n - 1] {
-        (sorted[0], sorted[0])
-    } else {
-        bca_ends(&sorted, &mut resampled_means(&sorted, resamples, seed), level)?
-    };
-    Some(Interval { low, high, level, n, method: Method::Bca { resamples, seed } })
+    Bootstrap::new(resamples, seed)?.bca(xs, level)
 }
 
-fn resampled_means(sorted: &[f64], resamples: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let n = sorted.len();
-    // Rounding must not put a mean outside the data.
-    let mean = |total: f64| (total / n as f64).clamp(sorted[0], sorted[n - 1]);
-    (0..resamples).map(|_| mean((0..n).map(|_| sorted[below(&mut rng, n)]).sum())).collect()
+/// Draws of a bootstrap, made once for each sample size: for many samples, each as if it were alone.
+#[derive(Debug)]
+pub struct Bootstrap {
+    resamples: usize,
+    seed: u64,
+    /// By sample size, the places drawn, resample by resample.
+    drawn: BTreeMap<usize, Vec<u32>>,
+}
+
+impl Bootstrap {
+    /// `None` if `resamples` is 0 or above [`RESAMPLES_MAX`].
+    #[must_use]
+    pub fn new(resamples: usize, seed: u64) -> Option<Self> {
+        (1..=RESAMPLES_MAX).contains(&resamples).then(|| Self { resamples, seed, drawn: BTreeMap::new() })
+    }
+
+    /// [`bca`] with these resamples.
+    pub fn bca(&mut self, xs: &[f64], level: f64) -> Option<Interval> {
+        if xs.len() < 2 || !is_level(level) {
+            return None;
+        }
+        let sorted = sample::sorted(xs).ok()?;
+        let n = sorted.len();
+        let (low, high) = if sorted[0] == sorted[n - 1] {
+            (sorted[0], sorted[0])
+        } else {
+            bca_ends(&sorted, &mut self.means(&sorted), level)?
+        };
+        let method = Method::Bca { resamples: self.resamples, seed: self.seed };
+        Some(Interval { low, high, level, n, method })
+    }
+
+    fn means(&mut self, sorted: &[f64]) -> Vec<f64> {
+        let n = sorted.len();
+        let (resamples, seed) = (self.resamples, self.seed);
+        let drawn = self.drawn.entry(n).or_insert_with(|| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            (0..resamples * n).map(|_| u32::try_from(below(&mut rng, n)).unwrap_or(0)).collect()
+        });
+        // Rounding must not put a mean outside the data.
+        let mean = |total: f64| (total / n as f64).clamp(sorted[0], sorted[n - 1]);
+        drawn.chunks_exact(n).map(|places| mean(places.iter().map(|&at| sorted[at as usize]).sum())).collect()
+    }
 }
 
 /// Uniform in `0..n` by a widening product (Lemire 2019, "Fast random integer generation in an interval"), without
 /// the rejection step: the bias is below n / 2⁶⁴.
-fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+pub(crate) fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
-/// The two ends from a sample that varies and its bootstrap distribution, which is sorted in place.
+/// The two ends from a sample that varies and its bootstrap distribution, which is reordered in place.
 fn bca_ends(sorted: &[f64], means: &mut [f64], level: f64) -> Option<(f64, f64)> {
-    means.sort_by(f64::total_cmp);
     let mean = sample::mean(sorted);
     // Resampled means are plain sums: one equal to the mean may differ from it by rounding.
     let slack = 4.0 * f64::EPSILON * sorted[0].abs().max(sorted[sorted.len() - 1].abs());
-    let below = means.partition_point(|&m| m < mean - slack);
-    let up_to = means.partition_point(|&m| m <= mean + slack);
+    let below = means.iter().filter(|&&m| m < mean - slack).count();
+    let up_to = means.iter().filter(|&&m| m <= mean + slack).count();
     let bias = dist::normal_quantile((below + up_to) as f64 / (2.0 * means.len() as f64));
     if !bias.is_finite() {
         return None;
     }
     let acceleration = acceleration(sorted, mean);
     let z = dist::normal_quantile((1.0 - level) / 2.0);
-    let end = |z: f64| {
+    let mut end = |z: f64| {
         let shifted = bias + z;
         let denominator = 1.0 - acceleration * shifted;
         (denominator > 0.0).then(|| quantile(means, dist::normal_cdf(bias + shifted / denominator)))
@@ -150,13 +178,14 @@ fn acceleration(sorted: &[f64], mean: f64) -> f64 {
     sample::sum(u().map(|u| u * u * u)) / (6.0 * squares.powf(1.5))
 }
 
-/// Linear interpolation at position `p (n − 1)` (Hyndman & Fan 1996, type 7).
-fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let position = p * (sorted.len() - 1) as f64;
-    let left = position.floor() as usize;
-    let right = (left + 1).min(sorted.len() - 1);
-    let between = sorted[left] + (position - left as f64) * (sorted[right] - sorted[left]);
-    between.clamp(sorted[left], sorted[right])
+/// Linear interpolation at position `p (n − 1)` of the ascending values (Hyndman & Fan 1996, type 7), which are reordered.
+fn quantile(values: &mut [f64], p: f64) -> f64 {
+    let position = p * (values.len() - 1) as f64;
+    let place = position.floor() as usize;
+    let (_, &mut left, above) = values.select_nth_unstable_by(place, f64::total_cmp);
+    let right = above.iter().copied().min_by(f64::total_cmp).unwrap_or(left);
+    let between = left + (position - place as f64) * (right - left);
+    between.clamp(left, right)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use motif_stats::paired::WilcoxonMethod;
 use motif_stats::{
-    AnovaError, Correction, Factor, MAGNITUDE_MAX, Observation, PairedError, SampleError, adjust, align,
-    anova, bca, compare, describe, student_t,
+    AnovaError, Correction, Factor, MAGNITUDE_MAX, Observation, OneSampleError, PairedError, SampleError,
+    adjust, align, anova, bca, compare, describe, equivalence, line, one_sample, student_t,
 };
 
 const LEVEL: f64 = 0.95;
@@ -103,6 +103,31 @@ fn the_largest_values_overflow_nothing() {
     let d = serde_json::to_value(describe(&a).unwrap()).unwrap();
     assert!(d["mean"].is_f64() && d["sd"].is_f64(), "{d}");
     assert!(bca(&a, LEVEL, 200, 1).unwrap().half_width().is_finite());
+}
+
+#[test]
+fn one_value_and_equal_values_are_tested_against_nothing() {
+    for x in [&[0.9][..], &[0.1; 3]] {
+        let test = one_sample(x, LEVEL).unwrap();
+        assert_eq!((test.n, test.mean, test.t, test.p, test.p_greater), (x.len(), x[0], None, None, None));
+        assert_eq!(equivalence(x, -1.0, 1.0), Err(OneSampleError::NoSpread { n: x.len() }));
+    }
+    assert_eq!(one_sample(&[], LEVEL), Err(OneSampleError::Sample(SampleError::Empty)));
+    assert_eq!(one_sample(&[1.0, 2.0], 95.0), Err(OneSampleError::Level { level: 95.0 }));
+    assert_eq!(equivalence(&[1.0, 2.0], 1.0, 1.0), Err(OneSampleError::Bounds { low: 1.0, high: 1.0 }));
+    assert!(matches!(equivalence(&[1.0, 2.0], f64::NAN, 1.0), Err(OneSampleError::Bounds { .. })));
+}
+
+#[test]
+fn a_line_needs_two_places_and_scatter() {
+    let exact = line(&[(1.0, 0.1), (2.0, 0.2), (3.0, 0.3)]).unwrap();
+    assert!((exact.slope - 0.1).abs() < 1e-15);
+    assert_eq!((exact.slope_se, exact.t, exact.p), (None, None, None));
+    assert_eq!(line(&[(0.0, 1.0), (1.0, 3.0)]).unwrap().t, None);
+    assert_eq!(line(&[(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)]).unwrap().slope, 0.0);
+    assert_eq!(line(&[(2.0, 1.0), (2.0, 3.0)]), Err(OneSampleError::NoSpread { n: 2 }));
+    assert_eq!(line(&[]), Err(OneSampleError::Sample(SampleError::Empty)));
+    assert!(line(&[(1e100, -1e100), (-1e100, 1e100), (0.0, 1e99)]).unwrap().t.unwrap().is_finite());
 }
 
 #[test]

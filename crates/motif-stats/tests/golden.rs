@@ -1,6 +1,9 @@
 //! Every figure against scipy and statsmodels, to 1e-9 relative. `golden/make_golden.py` made the values.
 
-use motif_stats::{Correction, Factor, Observation, adjust, align, anova, compare, describe, student_t};
+use motif_stats::{
+    Correction, Factor, Observation, adjust, align, anova, anova_in_blocks, compare, describe, equivalence,
+    line, one_sample, student_t,
+};
 use serde_json::Value;
 
 fn golden(section: &str) -> Vec<Value> {
@@ -74,6 +77,41 @@ fn paired_comparison() {
 }
 
 #[test]
+fn one_sample_and_equivalence() {
+    for case in golden("one_sample") {
+        let x = numbers(&case["x"]);
+        let ours = one_sample(&x, 0.95).unwrap();
+        assert_eq!(ours.n, x.len());
+        assert_close(ours.mean, &case, "mean");
+        assert_close(ours.sd.unwrap(), &case, "sd");
+        let interval = ours.interval.unwrap();
+        assert_close(interval.low, &case, "low");
+        assert_close(interval.high, &case, "high");
+        assert_close(ours.t.unwrap(), &case, "t");
+        assert_close(ours.p.unwrap(), &case, "p");
+        assert_close(ours.p_greater.unwrap(), &case, "p_greater");
+        let bounds = numbers(&case["bounds"]);
+        let ours = equivalence(&x, bounds[0], bounds[1]).unwrap();
+        assert_close(ours.p_above_low, &case, "tost_above");
+        assert_close(ours.p_below_high, &case, "tost_below");
+        assert_close(ours.p, &case, "tost_p");
+    }
+}
+
+#[test]
+fn least_squares_line() {
+    for case in golden("line") {
+        let points: Vec<(f64, f64)> = numbers(&case["x"]).into_iter().zip(numbers(&case["y"])).collect();
+        let ours = line(&points).unwrap();
+        assert_close(ours.slope, &case, "slope");
+        assert_close(ours.intercept, &case, "intercept");
+        assert_close(ours.slope_se.unwrap(), &case, "slope_se");
+        assert_close(ours.t.unwrap(), &case, "t");
+        assert_close(ours.p.unwrap(), &case, "p");
+    }
+}
+
+#[test]
 fn adjusted_p_values() {
     for case in golden("adjusted") {
         let p: Vec<Option<f64>> = numbers(&case["p"]).into_iter().map(Some).collect();
@@ -115,6 +153,39 @@ fn anova_table() {
             assert_eq!(ours.df as u64, theirs["df"].as_u64().unwrap());
             assert_close(ours.sum_sq, theirs, "sum_sq");
             assert_close(ours.eta_sq.unwrap(), theirs, "eta_sq");
+            assert_close(ours.f.unwrap(), theirs, "f");
+            assert_close(ours.p.unwrap(), theirs, "p");
+        }
+    }
+}
+
+#[test]
+fn anova_table_in_blocks() {
+    for case in golden("blocked") {
+        let factor =
+            |name: String, levels: &Value| Factor { name, levels: levels.as_u64().unwrap() as usize };
+        let factors: Vec<Factor> = array(&case["levels"])
+            .iter()
+            .enumerate()
+            .map(|(i, levels)| factor(format!("f{i}"), levels))
+            .collect();
+        let levels = |cell| numbers(cell).iter().map(|&level| level as usize).collect();
+        let observations: Vec<Observation> = array(&case["cells"])
+            .iter()
+            .zip(numbers(&case["y"]))
+            .map(|(cell, value)| Observation { levels: levels(cell), value })
+            .collect();
+        let table = anova_in_blocks(&factor("seed".into(), &case["seeds"]), &factors, &observations).unwrap();
+        assert_close(table.residual.sum_sq, &case["residual"], "sum_sq");
+        assert_eq!(table.residual.df as u64, case["residual"]["df"].as_u64().unwrap());
+        let ours = table.blocks.iter().chain(&table.effects);
+        assert_eq!(ours.clone().count(), array(&case["effects"]).len());
+        for (ours, theirs) in ours.zip(array(&case["effects"])) {
+            assert_eq!(serde_json::to_value(&ours.factors).unwrap(), theirs["factors"]);
+            assert_eq!(ours.df as u64, theirs["df"].as_u64().unwrap());
+            assert_close(ours.sum_sq, theirs, "sum_sq");
+            assert_close(ours.eta_sq.unwrap(), theirs, "eta_sq");
+            assert_close(ours.partial_eta_sq.unwrap(), theirs, "partial_eta_sq");
             assert_close(ours.f.unwrap(), theirs, "f");
             assert_close(ours.p.unwrap(), theirs, "p");
         }

@@ -1,7 +1,8 @@
 //! What must hold of any input.
 
 use motif_stats::{
-    Correction, Factor, Interval, Observation, adjust, align, anova, bca, compare, describe, student_t,
+    Correction, Factor, Interval, Observation, adjust, align, anova, bca, compare, describe, equivalence,
+    line, one_sample, student_t,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
@@ -70,6 +71,31 @@ proptest! {
     ) {
         let ((a, b), (c, d)) = (unzip(&x), unzip(&y));
         prop_assert_eq!(compare(&a, &b, LEVEL).unwrap(), compare(&c, &d, LEVEL).unwrap());
+    }
+
+    #[test]
+    fn order_does_not_matter_to_one_sample((x, y) in shuffled(sample(1..20)), margin in 0.1..100.0_f64) {
+        prop_assert_eq!(one_sample(&x, LEVEL).unwrap(), one_sample(&y, LEVEL).unwrap());
+        prop_assert_eq!(equivalence(&x, -margin, margin), equivalence(&y, -margin, margin));
+        let test = one_sample(&x, LEVEL).unwrap();
+        if let (Some(p), Some(greater)) = (test.p, test.p_greater) {
+            prop_assert!(is_probability(p) && is_probability(greater));
+            prop_assert!(close(p, 2.0 * greater.min(1.0 - greater), 1.0));
+        }
+    }
+
+    #[test]
+    fn order_does_not_matter_to_a_line(
+        (x, y) in shuffled(proptest::collection::vec((value(), value()), 2..20)), scale in 0.25..4.0_f64,
+    ) {
+        let fit = line(&x);
+        prop_assert_eq!(&fit, &line(&y));
+        if let Ok(fit) = fit {
+            let scaled: Vec<(f64, f64)> = x.iter().map(|(x, y)| (*x, y * scale)).collect();
+            let slope = line(&scaled).unwrap().slope;
+            prop_assert!(close(slope, fit.slope * scale, 1e3 * fit.slope.abs()));
+            prop_assert!(fit.p.is_none_or(is_probability));
+        }
     }
 
     #[test]

@@ -98,12 +98,17 @@ pub trait Store: Send + Sync {
         from: u64,
         limit: u32,
     ) -> Result<Page<TrialRecord, u64>>;
+    /// All of a sweep's trials by position, as statistics read them: without reports, and of the final metrics only the
+    /// named one.
+    async fn trial_outcomes(&self, sweep: SweepId, metric: Option<&str>) -> Result<Vec<TrialRecord>>;
     /// A trial's attempts, oldest first.
     async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>>;
     /// The points of a trial's newest attempt (of the completing one, once it is done), and that attempt's number.
     async fn trial_points(&self, id: TrialId) -> Result<(u32, Vec<PointRecord>)>;
     /// Names of all metrics logged in a sweep, sorted.
     async fn sweep_metric_names(&self, id: SweepId) -> Result<Vec<String>>;
+    /// Names of all final metrics in a sweep, sorted.
+    async fn sweep_final_names(&self, id: SweepId) -> Result<Vec<String>>;
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 

@@ -16,6 +16,7 @@ use crate::{
         SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
     },
     trial,
+    variables::Variables,
     varied::{self, Places},
 };
 
@@ -38,23 +39,24 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     seeds(&spec.seeds, errors);
     metric(&spec.metric, errors);
     trial::check_keys(&spec.trial, "trial", errors);
+    let variables = Variables::of(spec);
     if varied::check_size(spec, errors) {
         let mut places = Places::default();
-        varied::check(spec, &mut places, errors);
-        sample::check(&spec.sample, &mut places, errors);
-        derive::check(&spec.derive, &mut places, errors);
-        exclude::check(&spec.exclude, errors);
+        varied::check(spec, &variables, &mut places, errors);
+        sample::check(&spec.sample, &variables, &mut places, errors);
+        derive::check(&spec.derive, &variables, &mut places, errors);
+        exclude::check(&spec.exclude, &variables, errors);
         for (index, arm) in spec.arms.iter().enumerate() {
             labelled(arm, &format!("arms[{index}]"), errors);
         }
     }
-    claims::check(&spec.claims, errors);
+    claims::check(spec, errors);
     if let Some(baseline) = &spec.baseline {
         if baseline.is_empty() {
             let message = "expected a label, or keys of a trial, that exactly one condition has";
             errors.push(SpecError::new("baseline", message).found(&Value::Object(Map::new())));
         }
-        labelled(baseline, "baseline", errors);
+        labelled(&variables.split(baseline).1, "baseline", errors);
     }
     if let Some(stop) = &spec.stop {
         stop.check(&spec.metric, errors);

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use motif_net::config::TrialConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,7 +16,9 @@ use crate::{
     keys, label, metric,
     plan::Condition,
     spec::{LABEL_MAX_CHARS, SweepSpec},
-    trial, varied,
+    trial,
+    variables::Variables,
+    varied,
 };
 
 /// Claims of one sweep.
@@ -125,40 +126,44 @@ pub struct ClaimGroup {
 }
 
 /// Which conditions a table of keys names.
-struct Selector {
+struct Selector<'a> {
     label: Option<Value>,
     keys: Excludes,
+    variables: &'a Variables,
 }
 
-impl Selector {
-    fn new(table: &Map<String, Value>) -> Self {
+impl<'a> Selector<'a> {
+    fn new(table: &Map<String, Value>, variables: &'a Variables) -> Self {
         let mut keys = table.clone();
         let label = keys.shift_remove("label");
-        Self { label, keys: exclude::read(std::slice::from_ref(&keys)) }
+        Self { label, keys: exclude::read(std::slice::from_ref(&keys), variables), variables }
     }
 
-    fn has(&self, label: &str, config: &TrialConfig) -> bool {
+    fn has(&self, condition: &Condition) -> bool {
+        let label = condition.label.as_str();
         let named = match &self.label {
             None => true,
             Some(Value::Array(labels)) => labels.iter().any(|one| one == label),
             Some(one) => one == label,
         };
-        named && self.keys.matching(&self.keys.look(config), &[]).next().is_some()
+        let looked = self.keys.look(&condition.config, self.variables, &condition.axes);
+        named && self.keys.matching(&looked, &[]).next().is_some()
     }
 }
 
-/// The tests that a claim makes over these conditions.
+/// The tests that a claim of a spec makes over its conditions.
 #[must_use]
-pub fn groups<'a>(claim: &Claim, conditions: &'a [Condition]) -> Vec<ClaimGroup> {
-    let of = Selector::new(&claim.of);
-    let against = Selector::new(&claim.against);
-    let chosen = |selector: &Selector| -> Vec<&'a Condition> {
-        conditions.iter().filter(|condition| selector.has(&condition.label, &condition.config)).collect()
+pub fn groups<'a>(spec: &SweepSpec, claim: &Claim, conditions: &'a [Condition]) -> Vec<ClaimGroup> {
+    let variables = Variables::of(spec);
+    let of = Selector::new(&claim.of, &variables);
+    let against = Selector::new(&claim.against, &variables);
+    let chosen = |selector: &Selector<'_>| -> Vec<&'a Condition> {
+        conditions.iter().filter(|condition| selector.has(condition)).collect()
     };
     let of = chosen(&of);
     let against = if claim.test.compares() { chosen(&against) } else { Vec::new() };
     let Some(key) = &claim.each else { return vec![group(claim, None, &of, &against)] };
-    let value = |condition: &Condition| value_at(&condition.config, key);
+    let value = |condition: &Condition| value_at(condition, key);
     let mut values: Vec<Value> = Vec::new();
     for found in of.iter().filter_map(|condition| value(condition)) {
         if !values.iter().any(|known| varied::meaning(known) == varied::meaning(&found)) {
@@ -180,7 +185,7 @@ fn group(claim: &Claim, label: Option<String>, of: &[&Condition], against: &[&Co
     let over = claim.over.as_deref().filter(|_| claim.test.slopes());
     // Conditions without a number there are not on the line.
     let x = |condition: &Condition| match over {
-        Some(key) => value_at(&condition.config, key)?.as_f64(),
+        Some(key) => value_at(condition, key)?.as_f64(),
         None => Some(0.0),
     };
     let (of, x) = of.iter().filter_map(|condition| Some((condition.index, x(condition)?))).unzip();
@@ -193,27 +198,31 @@ fn group(claim: &Claim, label: Option<String>, of: &[&Condition], against: &[&Co
     }
 }
 
-fn value_at(config: &TrialConfig, key: &str) -> Option<Value> {
-    let config = trial::to_map(config);
+/// What a condition has at a key: in its config, or, of a variable, in what it sweeps.
+fn value_at(condition: &Condition, key: &str) -> Option<Value> {
+    let config = trial::to_map(&condition.config);
     let mut steps = key.split('.');
-    let first = config.get(steps.next()?)?;
-    steps.try_fold(first, |here, step| here.get(step)).cloned()
+    let first = config.get(steps.next()?);
+    let found = first.and_then(|first| steps.try_fold(first, |here, step| here.get(step)));
+    found.or_else(|| condition.axes.get(key)).cloned()
 }
 
 /// Checks what claims say by themselves.
-pub(crate) fn check(claims: &[Claim], errors: &mut SpecErrors) {
+pub(crate) fn check(spec: &SweepSpec, errors: &mut SpecErrors) {
+    let claims = &spec.claims;
     if claims.len() > CLAIMS_MAX {
         errors
             .push(SpecError::new("claims", format!("expected at most {CLAIMS_MAX}, found {}", claims.len())));
         return;
     }
+    let variables = Variables::of(spec);
     for (index, claim) in claims.iter().enumerate() {
         let place = format!("claims[{index}]");
-        check_one(claim, &place, errors);
+        check_one(claim, &place, &variables, errors);
     }
 }
 
-fn check_one(claim: &Claim, place: &str, errors: &mut SpecErrors) {
+fn check_one(claim: &Claim, place: &str, variables: &Variables, errors: &mut SpecErrors) {
     let at = |key: &str| join(place, key);
     let length = claim.text.chars().count();
     if claim.text.trim().is_empty() || length > CLAIM_TEXT_MAX_CHARS {
@@ -221,7 +230,7 @@ fn check_one(claim: &Claim, place: &str, errors: &mut SpecErrors) {
         errors.push(SpecError::new(at("text"), message).found(&Value::from(claim.text.as_str())));
     }
     for (name, table) in [("of", &claim.of), ("against", &claim.against)] {
-        check_selection(table, &at(name), errors);
+        check_selection(table, &at(name), variables, errors);
     }
     let test = claim.test;
     let unused = |name: &str, given: bool, used: bool, errors: &mut SpecErrors| {
@@ -250,7 +259,7 @@ fn check_one(claim: &Claim, place: &str, errors: &mut SpecErrors) {
     }
     for (name, key) in [("over", &claim.over), ("each", &claim.each)] {
         let known = trial::sweepable_keys();
-        if let Some(key) = key.as_ref().filter(|key| !known.contains(key)) {
+        if let Some(key) = key.as_ref().filter(|key| !known.contains(key) && !variables.contains(key)) {
             let error =
                 SpecError::new(at(name), "expected a key of a trial").found(&Value::from(key.as_str()));
             errors.push(error.suggest(keys::near(key, known.iter().map(String::as_str))));
@@ -258,7 +267,7 @@ fn check_one(claim: &Claim, place: &str, errors: &mut SpecErrors) {
     }
 }
 
-fn check_selection(table: &Map<String, Value>, place: &str, errors: &mut SpecErrors) {
+fn check_selection(table: &Map<String, Value>, place: &str, variables: &Variables, errors: &mut SpecErrors) {
     let mut keys_only = table.clone();
     let text = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= LABEL_MAX_CHARS);
     match keys_only.shift_remove("label") {
@@ -271,7 +280,7 @@ fn check_selection(table: &Map<String, Value>, place: &str, errors: &mut SpecErr
             );
         }
     }
-    exclude::check_item(&keys_only, place, errors);
+    exclude::check_item(&keys_only, place, variables, errors);
 }
 
 fn named(test: ClaimTest) -> String {
@@ -282,7 +291,7 @@ fn named(test: ClaimTest) -> String {
 pub(crate) fn check_against(spec: &SweepSpec, conditions: &[Condition], errors: &mut SpecErrors) {
     for (index, claim) in spec.claims.iter().enumerate() {
         let place = format!("claims[{index}]");
-        let groups = groups(claim, conditions);
+        let groups = groups(spec, claim, conditions);
         if groups.len() > EACH_VALUES_MAX {
             let message =
                 format!("this key has {} values; at most {EACH_VALUES_MAX} are allowed", groups.len());

@@ -13,6 +13,7 @@ use crate::{
     keys, numeric,
     numeric::Numeric,
     spec::AXES_MAX,
+    variables::Variables,
     varied::{self, Places},
 };
 
@@ -22,11 +23,32 @@ pub(crate) struct Derivation {
     pub(crate) key: &'static Numeric,
     expression: Expression,
     /// Whose values the expression reads, in its order.
-    inputs: Vec<&'static Numeric>,
+    inputs: Vec<Input>,
+}
+
+/// What an expression reads.
+#[derive(Debug, Clone)]
+enum Input {
+    Key(&'static Numeric),
+    Variable(String),
+}
+
+impl Input {
+    fn name(&self) -> &str {
+        match self {
+            Self::Key(numeric) => &numeric.key,
+            Self::Variable(name) => name,
+        }
+    }
 }
 
 /// Checks the table, and that its keys vary nowhere else.
-pub(crate) fn check(derive: &Map<String, Value>, places: &mut Places, errors: &mut SpecErrors) {
+pub(crate) fn check(
+    derive: &Map<String, Value>,
+    variables: &Variables,
+    places: &mut Places,
+    errors: &mut SpecErrors,
+) {
     if derive.len() > AXES_MAX {
         let message = format!("expected at most {AXES_MAX} keys, found {}", derive.len());
         errors.push(SpecError::new("derive", message));
@@ -37,17 +59,20 @@ pub(crate) fn check(derive: &Map<String, Value>, places: &mut Places, errors: &m
             places.claim(key, &join("derive", key), errors);
         }
     }
-    if let Err(wrong) = read(derive) {
+    if let Err(wrong) = read(derive, variables) {
         wrong.into_iter().for_each(|error| errors.push(error));
     }
 }
 
 /// The derivations, each after those whose keys it reads. Keys that do not exist are left to [`check`].
-pub(crate) fn read(derive: &Map<String, Value>) -> Result<Vec<Derivation>, SpecErrors> {
+pub(crate) fn read(
+    derive: &Map<String, Value>,
+    variables: &Variables,
+) -> Result<Vec<Derivation>, SpecErrors> {
     let mut errors = SpecErrors::default();
     let mut derivations = Vec::new();
     for (key, value) in derive {
-        match derivation(key, value) {
+        match derivation(key, value, variables) {
             Ok(derivation) => derivations.extend(derivation),
             Err(error) => errors.push(error),
         }
@@ -56,7 +81,7 @@ pub(crate) fn read(derive: &Map<String, Value>) -> Result<Vec<Derivation>, SpecE
     ordered(derivations)
 }
 
-fn derivation(key: &str, value: &Value) -> Result<Option<Derivation>, SpecError> {
+fn derivation(key: &str, value: &Value, variables: &Variables) -> Result<Option<Derivation>, SpecError> {
     let field = join("derive", key);
     let Some(text) = value.as_str() else {
         let message = "expected an expression as text, such as \"rates.w * 0.4\"";
@@ -70,8 +95,8 @@ fn derivation(key: &str, value: &Value) -> Result<Option<Derivation>, SpecError>
         return Err(SpecError::new(field, format!("only numbers can be derived: {}", numeric_keys())));
     };
     let expression = Expression::parse(text).map_err(|error| wrong_expression(&field, value, &error))?;
-    let inputs =
-        expression.names().iter().map(|name| input(name, &field, value)).collect::<Result<_, _>>()?;
+    let names = expression.names().iter();
+    let inputs = names.map(|name| input(name, variables, &field, value)).collect::<Result<_, _>>()?;
     Ok(Some(Derivation { key: numeric, expression, inputs }))
 }
 
@@ -83,10 +108,17 @@ fn wrong_expression(field: &str, value: &Value, error: &ExpressionError) -> Spec
     SpecError::new(field, format!("{error}{hint}")).found(value).suggest(suggestion)
 }
 
-fn input(name: &str, field: &str, value: &Value) -> Result<&'static Numeric, SpecError> {
-    numeric::find(name).ok_or_else(|| {
+fn input(name: &str, variables: &Variables, field: &str, value: &Value) -> Result<Input, SpecError> {
+    if variables.contains(name) {
+        return Ok(Input::Variable(name.to_owned()));
+    }
+    numeric::find(name).map(Input::Key).ok_or_else(|| {
         let known = numeric::all().iter().map(|numeric| numeric.key.as_str());
-        let message = format!("`{name}` is no number of a trial; there are {}", numeric_keys());
+        let message = format!(
+            "`{name}` is neither a number of a trial nor a variable (a name among axes, zips or samples); numbers of a \
+             trial are {}",
+            numeric_keys()
+        );
         SpecError::new(field, message).found(value).suggest(keys::near(name, known))
     })
 }
@@ -124,14 +156,16 @@ fn cycle(waiting: &[Derivation]) -> SpecError {
 
 impl Derivation {
     fn reads(&self, numeric: &Numeric) -> bool {
-        self.inputs.iter().any(|input| input.key == numeric.key)
+        self.inputs.iter().any(|input| matches!(input, Input::Key(own) if own.key == numeric.key))
     }
 
-    /// Its value in a condition, whose config stands in a table; `derived` are the values that came before.
+    /// Its value in a condition, whose config stands in a table; `derived` are the values that came before, `variables`
+    /// those of the condition.
     pub(crate) fn evaluate(
         &self,
         config: &Map<String, Value>,
         derived: &BTreeMap<&'static str, f64>,
+        variables: &BTreeMap<&str, f64>,
         label: &str,
     ) -> Result<f64, SpecError> {
         let refused = |message: String| {
@@ -140,9 +174,12 @@ impl Derivation {
         };
         let mut values = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
-            let value = derived.get(input.key.as_str()).copied().or_else(|| input.of(config));
+            let value = match input {
+                Input::Key(key) => derived.get(key.key.as_str()).copied().or_else(|| key.of(config)),
+                Input::Variable(name) => variables.get(name.as_str()).copied(),
+            };
             let unset =
-                || refused(format!("{} is not set, so that nothing can be derived from it", input.key));
+                || refused(format!("{} is not set, so that nothing can be derived from it", input.name()));
             values.push(value.ok_or_else(unset)?);
         }
         let result = self.expression.evaluate(&values);
@@ -153,7 +190,7 @@ impl Derivation {
             .inputs
             .iter()
             .zip(&values)
-            .map(|(input, value)| format!("{} = {value}", input.key))
+            .map(|(input, value)| format!("{} = {value}", input.name()))
             .collect();
         let given = if inputs.is_empty() { String::new() } else { format!(" with {}", inputs.join(", ")) };
         Err(if result.is_finite() {

@@ -3,7 +3,7 @@
 //! An entry is compared with what the condition's config has there, so that `2` and `2.0`, or synapses in another
 //! order, are the same.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use motif_net::config::TrialConfig;
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use crate::{
     keys, normal, origin,
     spec::EXCLUDES_MAX,
     trial,
+    variables::{self, Variables},
     varied::{self, meaning},
 };
 
@@ -36,7 +37,7 @@ struct Entry {
 pub(crate) struct Looked(Vec<Option<String>>);
 
 /// Checks keys and values.
-pub(crate) fn check(items: &[Map<String, Value>], errors: &mut SpecErrors) {
+pub(crate) fn check(items: &[Map<String, Value>], variables: &Variables, errors: &mut SpecErrors) {
     if items.len() > EXCLUDES_MAX {
         let message = format!("expected at most {EXCLUDES_MAX} items, found {}", items.len());
         errors.push(SpecError::new("exclude", message));
@@ -47,13 +48,23 @@ pub(crate) fn check(items: &[Map<String, Value>], errors: &mut SpecErrors) {
         if item.is_empty() {
             errors.push(SpecError::new(&table, "expected keys that a condition must match to be left out"));
         }
-        check_item(item, &table, errors);
+        check_item(item, &table, variables, errors);
     }
 }
 
 /// Checks one table of keys, each with a value or a list of alternatives.
-pub(crate) fn check_item(item: &Map<String, Value>, table: &str, errors: &mut SpecErrors) {
+pub(crate) fn check_item(
+    item: &Map<String, Value>,
+    table: &str,
+    variables: &Variables,
+    errors: &mut SpecErrors,
+) {
     for (key, value) in item {
+        if variables.contains(key) {
+            let field = join(table, key);
+            alternatives(value).iter().for_each(|value| variables::check_value(key, value, &field, errors));
+            continue;
+        }
         if !varied::known_key(key, table, errors) || is_value(key, value) {
             continue;
         }
@@ -69,6 +80,14 @@ pub(crate) fn check_item(item: &Map<String, Value>, table: &str, errors: &mut Sp
     }
 }
 
+/// The alternatives that a variable's entry lists, or the one that it is.
+fn alternatives(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) if !values.is_empty() => values,
+        _ => std::slice::from_ref(value),
+    }
+}
+
 /// Whether it is a value of the key rather than a list of alternatives.
 fn is_value(key: &str, value: &Value) -> bool {
     let mut wrong = SpecErrors::default();
@@ -77,10 +96,10 @@ fn is_value(key: &str, value: &Value) -> bool {
 }
 
 /// The items, once they are checked.
-pub(crate) fn read(items: &[Map<String, Value>]) -> Excludes {
+pub(crate) fn read(items: &[Map<String, Value>], variables: &Variables) -> Excludes {
     let mut excludes = Excludes { keys: Vec::new(), items: Vec::new() };
     for item in items {
-        let entries = item.iter().map(|(key, value)| excludes.entry(key, value)).collect();
+        let entries = item.iter().map(|(key, value)| excludes.entry(key, value, variables)).collect();
         excludes.items.push(entries);
     }
     excludes
@@ -106,12 +125,14 @@ fn at(config: &Map<String, Value>, key: &str) -> Option<String> {
 }
 
 impl Excludes {
-    fn entry(&mut self, key: &str, value: &Value) -> Entry {
+    fn entry(&mut self, key: &str, value: &Value, variables: &Variables) -> Entry {
+        let is_variable = variables.contains(key);
         let values = match value {
-            Value::Array(values) if !is_value(key, value) => values.as_slice(),
+            Value::Array(values) if is_variable || !is_value(key, value) => values.as_slice(),
             _ => std::slice::from_ref(value),
         };
-        let alternatives = values.iter().filter_map(|value| meant(key, value)).collect();
+        let meant = |value| if is_variable { Some(Some(meaning(value))) } else { meant(key, value) };
+        let alternatives = values.iter().filter_map(meant).collect();
         let known = self.keys.iter().position(|known| known == key);
         let key = known.unwrap_or_else(|| {
             self.keys.push(key.to_owned());
@@ -120,10 +141,19 @@ impl Excludes {
         Entry { key, alternatives }
     }
 
-    /// What a config has at the keys of the items.
-    pub(crate) fn look(&self, config: &TrialConfig) -> Looked {
+    /// What a condition has at the keys of the items: in its config, or in what it sweeps, where that is a variable.
+    pub(crate) fn look(
+        &self,
+        config: &TrialConfig,
+        variables: &Variables,
+        axes: &BTreeMap<String, Value>,
+    ) -> Looked {
         let config = if self.keys.is_empty() { Map::new() } else { whole(config) };
-        Looked(self.keys.iter().map(|key| at(&config, key)).collect())
+        let look = |key: &String| match axes.get(key) {
+            Some(value) if variables.contains(key) => Some(meaning(value)),
+            _ => at(&config, key),
+        };
+        Looked(self.keys.iter().map(look).collect())
     }
 
     /// The items that match, by their index; those that look at one of the `unknown` keys do not count.

@@ -15,6 +15,7 @@ use crate::{
     resolve,
     spec::SweepSpec,
     stopping, trial,
+    variables::Variables,
     varied::{self, Factor},
 };
 
@@ -47,7 +48,9 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     metric::check(&spec.metric, &conditions, &mut errors);
     claims::check_against(spec, &conditions, &mut errors);
     stopping::check(spec, &conditions, &mut errors);
-    let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
+    let variables = Variables::of(spec);
+    let wanted = spec.baseline.as_ref();
+    let baseline = wanted.and_then(|wanted| baseline(wanted, &variables, &conditions, &mut errors));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -62,7 +65,7 @@ fn opened(part: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn drafts(spec: &SweepSpec, shared: &Map<String, Value>) -> Vec<Draft> {
-    let mut drafts = crossed(&varied::factors(spec));
+    let mut drafts = crossed(&varied::factors(spec), &Variables::of(spec));
     for (index, arm) in spec.arms.iter().enumerate() {
         let mut keys = arm.clone();
         let given = keys.shift_remove("label");
@@ -84,7 +87,7 @@ fn drafts(spec: &SweepSpec, shared: &Map<String, Value>) -> Vec<Draft> {
 }
 
 /// The product of the factors in their order, the last one varying fastest.
-fn crossed(factors: &[Factor]) -> Vec<Draft> {
+fn crossed(factors: &[Factor], variables: &Variables) -> Vec<Draft> {
     if factors.is_empty() {
         return Vec::new();
     }
@@ -101,7 +104,7 @@ fn crossed(factors: &[Factor]) -> Vec<Draft> {
     }
     let draft = |point: Vec<(&String, &Value)>| {
         let entries = || point.iter().map(|(key, value)| ((*key).clone(), (*value).clone()));
-        let keys = opened(&entries().collect());
+        let keys = opened(&variables.split(&entries().collect()).1);
         let told = point.iter().copied().filter(|(key, _)| !untold.contains(key));
         Draft { arm: None, label: label::of(told), axes: entries().collect(), keys }
     };
@@ -137,13 +140,23 @@ fn check_distinct(spec: &SweepSpec, conditions: &[Condition], errors: &mut SpecE
 }
 
 /// The one condition that has the wanted label and the wanted keys.
-fn baseline(wanted: &Map<String, Value>, conditions: &[Condition], errors: &mut SpecErrors) -> Option<u32> {
+fn baseline(
+    wanted: &Map<String, Value>,
+    variables: &Variables,
+    conditions: &[Condition],
+    errors: &mut SpecErrors,
+) -> Option<u32> {
     let mut keys_only = wanted.clone();
     let label = keys_only.shift_remove("label");
+    let (own_variables, keys_only) = variables.split(&keys_only);
     let keys_only = opened(&keys_only);
+    let swept = |condition: &Condition, (name, wanted): (&String, &Value)| {
+        condition.axes.get(name).is_some_and(|value| varied::meaning(value) == varied::meaning(wanted))
+    };
     let matches: Vec<&Condition> = conditions
         .iter()
         .filter(|condition| label.as_ref().is_none_or(|label| label == condition.label.as_str()))
+        .filter(|condition| own_variables.iter().all(|entry| swept(condition, entry)))
         .filter(|condition| has(&condition.config, &keys_only))
         .collect();
     if let [only] = matches.as_slice() {

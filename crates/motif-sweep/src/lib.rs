@@ -34,5 +34,7 @@ pub mod schema;
 mod sobol;
 pub mod spec;
 pub mod stopping;
+pub mod swept;
 pub mod trial;
+mod variables;
 mod varied;

@@ -15,12 +15,14 @@ use crate::{
     plan::Condition,
     spec::SweepSpec,
     trial,
+    variables::{self, Variables},
 };
 
 /// What the spec says about all conditions.
 struct Resolver<'a> {
     spec: &'a SweepSpec,
     shared: &'a Map<String, Value>,
+    variables: Variables,
     /// Each after those that it reads.
     derivations: Vec<Derivation>,
     excludes: Excludes,
@@ -35,15 +37,16 @@ pub(crate) fn conditions(
     shared: &Map<String, Value>,
     errors: &mut SpecErrors,
 ) -> Vec<Condition> {
-    let excludes = exclude::read(&spec.exclude);
-    let derivations = match derive::read(&spec.derive) {
+    let variables = Variables::of(spec);
+    let excludes = exclude::read(&spec.exclude, &variables);
+    let derivations = match derive::read(&spec.derive, &variables) {
         Ok(derivations) => derivations,
         Err(wrong) => {
             wrong.into_iter().for_each(|error| errors.push(error));
             return Vec::new();
         }
     };
-    let mut resolver = Resolver { spec, shared, derivations, excludes, used: HashSet::new() };
+    let mut resolver = Resolver { spec, shared, variables, derivations, excludes, used: HashSet::new() };
     let mut conditions = Vec::with_capacity(drafts.len());
     for draft in drafts {
         match resolver.config(&draft) {
@@ -72,14 +75,14 @@ impl Resolver<'_> {
         let crossed = draft.arm.is_none();
         // What is left out by what is written needs no derived values, which might not even exist.
         let unknown: Vec<&str> = self.spec.derive.keys().map(String::as_str).collect();
-        if crossed && self.is_excluded(&config, &unknown) {
+        if crossed && self.is_excluded(draft, &config, &unknown) {
             return Ok(None);
         }
         if !self.derivations.is_empty() {
             let derived = self.derived(draft, &trial::to_map(&config))?;
             config = trial::resolve(&[self.shared, &draft.keys, &derived], "")
                 .map_err(|wrong| self.blamed(draft, wrong))?;
-            if crossed && self.is_excluded(&config, &[]) {
+            if crossed && self.is_excluded(draft, &config, &[]) {
                 return Ok(None);
             }
         }
@@ -90,6 +93,7 @@ impl Resolver<'_> {
 
     /// The derived keys that a condition does not set itself, opened.
     fn derived(&self, draft: &Draft, config: &Map<String, Value>) -> Result<Map<String, Value>, SpecError> {
+        let variables = variables::numbers(&self.variables, &draft.axes);
         let mut numbers = BTreeMap::new();
         let mut values = Map::new();
         for derivation in &self.derivations {
@@ -97,7 +101,7 @@ impl Resolver<'_> {
             if origin::sets(&draft.keys, key) {
                 continue;
             }
-            let number = derivation.evaluate(config, &numbers, &draft.label)?;
+            let number = derivation.evaluate(config, &numbers, &variables, &draft.label)?;
             values.extend(derivation.key.value(number).map(|value| (key.clone(), value)));
             numbers.insert(key.as_str(), number);
         }
@@ -105,8 +109,8 @@ impl Resolver<'_> {
     }
 
     /// Whether an item matches that looks at none of the `unknown` keys.
-    fn is_excluded(&mut self, config: &TrialConfig, unknown: &[&str]) -> bool {
-        let looked = self.excludes.look(config);
+    fn is_excluded(&mut self, draft: &Draft, config: &TrialConfig, unknown: &[&str]) -> bool {
+        let looked = self.excludes.look(config, &self.variables, &draft.axes);
         let matching: Vec<usize> = self.excludes.matching(&looked, unknown).collect();
         self.used.extend(&matching);
         !matching.is_empty()

@@ -10,11 +10,10 @@ use crate::{
     document::join,
     draw,
     errors::{SpecError, SpecErrors},
-    keys,
-    numeric::{self, Numeric},
-    probe, sobol,
+    keys, numeric, probe, sobol,
     spec::{AXES_MAX, CONDITIONS_MAX, SEED_VALUE_MAX},
     trial,
+    variables::Variables,
     varied::{self, Places},
 };
 
@@ -114,11 +113,16 @@ pub(crate) fn is_range(value: &Value) -> bool {
 }
 
 /// Checks the table, and that its keys vary nowhere else.
-pub(crate) fn check(sample: &Map<String, Value>, places: &mut Places, errors: &mut SpecErrors) {
+pub(crate) fn check(
+    sample: &Map<String, Value>,
+    variables: &Variables,
+    places: &mut Places,
+    errors: &mut SpecErrors,
+) {
     for key in sampled_keys(sample) {
         places.claim(key, &join("sample", key), errors);
     }
-    let drawn = read(sample).and_then(|sample| match sample {
+    let drawn = read(sample, variables).and_then(|sample| match sample {
         Some(sample) => draw::points(&sample).map(|_| ()).map_err(SpecErrors::from),
         None => Ok(()),
     });
@@ -128,7 +132,7 @@ pub(crate) fn check(sample: &Map<String, Value>, places: &mut Places, errors: &m
 }
 
 /// Reads the table; `None` when it is empty.
-pub(crate) fn read(sample: &Map<String, Value>) -> Result<Option<Sample>, SpecErrors> {
+pub(crate) fn read(sample: &Map<String, Value>, variables: &Variables) -> Result<Option<Sample>, SpecErrors> {
     if sample.is_empty() {
         return Ok(None);
     }
@@ -136,8 +140,8 @@ pub(crate) fn read(sample: &Map<String, Value>) -> Result<Option<Sample>, SpecEr
     let settings = settings(sample, &mut errors);
     let mut dimensions = Vec::new();
     for key in sampled_keys(sample) {
-        dimensions
-            .extend(dimension(key, &sample[key], &mut errors).map(|dimension| (key.clone(), dimension)));
+        let dimension = dimension(key, &sample[key], variables, &mut errors);
+        dimensions.extend(dimension.map(|dimension| (key.clone(), dimension)));
     }
     let most = if settings.method == Method::Sobol { sobol::DIMENSIONS_MAX } else { AXES_MAX };
     let keys = sampled_keys(sample).count();
@@ -174,9 +178,9 @@ fn settings(sample: &Map<String, Value>, errors: &mut SpecErrors) -> Settings {
     settings
 }
 
-fn dimension(key: &str, value: &Value, errors: &mut SpecErrors) -> Option<Dimension> {
+fn dimension(key: &str, value: &Value, variables: &Variables, errors: &mut SpecErrors) -> Option<Dimension> {
     let field = join("sample", key);
-    if !is_known(key, errors) {
+    if !variables.contains(key) && !is_known(key, errors) {
         return None;
     }
     let Value::Object(table) = value else {
@@ -192,8 +196,8 @@ fn dimension(key: &str, value: &Value, errors: &mut SpecErrors) -> Option<Dimens
     }
     let range: Range = probe::read(value).unwrap_or_default();
     let checked = match &range.values {
-        Some(values) => list(key, values, table, &field, errors),
-        None => interval(key, &range).map_err(|(inner, message)| {
+        Some(values) => list(key, values, table, &field, variables, errors),
+        None => interval(key, &range, variables).map_err(|(inner, message)| {
             let error = SpecError::new(join(&field, inner), message);
             errors.push(table.get(inner).map_or(error.clone(), |value| error.found(value)));
         }),
@@ -222,6 +226,7 @@ fn list(
     values: &[Value],
     table: &Map<String, Value>,
     field: &str,
+    variables: &Variables,
     errors: &mut SpecErrors,
 ) -> Result<Dimension, ()> {
     let before = errors.0.len();
@@ -236,7 +241,7 @@ fn list(
     let mut seen = HashSet::new();
     for (index, value) in values.iter().enumerate() {
         let field = format!("{field}[{index}]");
-        varied::check_value(key, value, &field, errors);
+        varied::check_swept_value(key, value, &field, variables, errors);
         if !seen.insert(varied::meaning(value)) {
             errors.push(SpecError::new(field, "this value is listed twice").found(value));
         }
@@ -245,10 +250,12 @@ fn list(
 }
 
 /// An interval, or the entry that is wrong and what would be right.
-fn interval(key: &str, range: &Range) -> Result<Dimension, (&'static str, String)> {
+fn interval(key: &str, range: &Range, variables: &Variables) -> Result<Dimension, (&'static str, String)> {
     let wrong = |entry, message: &str| Err((entry, message.to_owned()));
-    let Some(numeric) = numeric::find(key) else {
-        return wrong("values", "this key is no number: expected { values = […] }");
+    let whole_only = match numeric::find(key) {
+        Some(numeric) => numeric.whole,
+        None if variables.contains(key) => false,
+        None => return wrong("values", "this key is no number: expected { values = […] }"),
     };
     let (Some(low), Some(high)) = (range.low, range.high) else {
         let missing = if range.low.is_none() { "low" } else { "high" };
@@ -262,7 +269,7 @@ fn interval(key: &str, range: &Range) -> Result<Dimension, (&'static str, String
     if scale == Scale::Log && low <= 0.0 {
         return wrong("low", "expected a number above 0: the scale is \"log\"");
     }
-    let whole = whole(numeric, range.integer)?;
+    let whole = whole(whole_only, range.integer)?;
     if whole {
         for (entry, end) in [("low", low), ("high", high)] {
             if numeric::whole(end).is_none() {
@@ -278,10 +285,10 @@ fn interval(key: &str, range: &Range) -> Result<Dimension, (&'static str, String
     }
 }
 
-fn whole(numeric: &Numeric, wanted: Option<bool>) -> Result<bool, (&'static str, String)> {
+fn whole(whole_only: bool, wanted: Option<bool>) -> Result<bool, (&'static str, String)> {
     match wanted {
-        Some(false) if numeric.whole => Err(("integer", "this key takes whole numbers only".to_owned())),
-        wanted => Ok(numeric.whole || wanted == Some(true)),
+        Some(false) if whole_only => Err(("integer", "this key takes whole numbers only".to_owned())),
+        wanted => Ok(whole_only || wanted == Some(true)),
     }
 }
 

@@ -44,6 +44,7 @@ pub fn sweep() -> &'static Value {
             *property = described;
         }
         let properties = schema["properties"].take();
+        let no_variables = no_variables(&properties);
         let mut accepted = object(&properties);
         accepted.insert("preset".to_owned(), preset());
         accepted.insert("scale".to_owned(), scale());
@@ -68,6 +69,7 @@ pub fn sweep() -> &'static Value {
             "if": { "required": ["preset"] },
             "then": { "propertyNames": { "enum": ["preset", "scale", "overrides", "$schema"] } },
             "else": { "required": ["name"], "not": { "anyOf": [{ "required": ["overrides"] }, { "required": ["scale"] }] } },
+            "allOf": [{ "if": { "required": ["derive"] }, "else": { "properties": no_variables } }],
             DEFINITIONS: definitions,
         })
     });
@@ -116,17 +118,23 @@ fn list(value: &Value) -> Value {
 
 /// The tables whose keys are a trial's.
 fn sweep_tables(trial: &Trial) -> [(&'static str, Value); 9] {
+    let number =
+        || json!({ "type": "number", "description": "A variable that an expression of [derive] reads." });
     let lists = trial.table(&|key| Some(list(&trial.of(key))), Map::new());
+    let lists = with_variables(lists, &list(&number()));
     let excluded = trial.table(&|key| Some(alternatives(&trial.of(key))), Map::new());
+    let excluded = with_variables(excluded, &alternatives(&number()));
     let expression = || json!({ "type": "string", "examples": ["rates.w * 0.4", "round(1 / rates.w)"] });
     let derived = trial.table(&|key| numeric::find(key).map(|_| expression()), Map::new());
     let settings = object(&schema_for!(Settings).to_value()["properties"]);
     let sampled = trial.table(&|key| Some(range(&trial.of(key))), settings);
+    let sampled = with_variables(sampled, &range(&number()));
     let label = Map::from_iter([(
         "label".to_owned(),
         json!({ "type": "string", "description": "Its name in tables and figures." }),
     )]);
     let labelled = trial.table(&|key| Some(trial.of(key)), label);
+    let baseline = with_variables(labelled.clone(), &number());
     let shared = trial.table(&|key| Some(trial.of(key)), Map::new());
     [
         ("trial", shared),
@@ -135,11 +143,34 @@ fn sweep_tables(trial: &Trial) -> [(&'static str, Value); 9] {
         ("sample", with(sampled, "required", json!(["count"]))),
         ("derive", derived),
         ("exclude", json!({ "type": "array", "items": excluded })),
-        ("arms", json!({ "type": "array", "items": labelled.clone() })),
-        ("baseline", labelled),
+        ("arms", json!({ "type": "array", "items": labelled })),
+        ("baseline", baseline),
         ("queue", with(schema_for!(Policy).to_value(), "required", json!([]))),
     ]
     .map(|(key, schema)| (key, plain(schema)))
+}
+
+/// A table that also takes variables. A schema cannot know which names the expressions read: of a misspelt key that
+/// looks like a variable, the plan tells.
+fn with_variables(table: Value, of: &Value) -> Value {
+    let names = json!({ "anyOf": [known_names(&table), { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }] });
+    with(with(table, "additionalProperties", of.clone()), "propertyNames", names)
+}
+
+/// What holds of the tables of a sweep that takes variables as long as no expression is there to read them.
+fn no_variables(properties: &Value) -> Value {
+    let one = |key: &str| json!({ "propertyNames": known_names(&properties[key]) });
+    let many = |key: &str| json!({ "items": { "propertyNames": known_names(&properties[key]["items"]) } });
+    json!({
+        "axes": one("axes"), "sample": one("sample"), "baseline": one("baseline"), "zip": many("zip"),
+        "exclude": many("exclude"),
+    })
+}
+
+fn known_names(table: &Value) -> Value {
+    let known: Vec<Value> =
+        object(&table["properties"]).keys().map(|key| Value::from(key.as_str())).collect();
+    json!({ "enum": known })
 }
 
 /// A range whose `values` are the key's.
@@ -155,7 +186,7 @@ fn plain(mut schema: Value) -> Value {
         for key in ["$schema", DEFINITIONS, "title"] {
             schema.shift_remove(key);
         }
-        if schema.get("type") == Some(&json!("object")) {
+        if schema.get("type") == Some(&json!("object")) && !schema.contains_key("propertyNames") {
             schema.insert("additionalProperties".to_owned(), Value::Bool(false));
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     keys, sample,
     spec::{AXES_MAX, CONDITIONS_MAX, SEEDS_MAX, SweepSpec, TRIALS_MAX},
     trial,
+    variables::{self, Variables},
 };
 
 /// A factor of the product: rows of values for its keys.
@@ -39,6 +40,7 @@ impl Factor {
 /// The factors in the order in which they are crossed, the last one varying fastest: axes, zipped groups,
 /// the sampled points.
 pub(crate) fn factors(spec: &SweepSpec) -> Vec<Factor> {
+    let variables = Variables::of(spec);
     let axes = spec.axes.iter().map(|(key, values)| Factor {
         keys: vec![key.clone()],
         rows: items(values).iter().map(|value| vec![value.clone()]).collect(),
@@ -48,7 +50,7 @@ pub(crate) fn factors(spec: &SweepSpec) -> Vec<Factor> {
         let row = |row| zip.values().filter_map(|values| items(values).get(row).cloned()).collect();
         Factor::zipped(zip.keys().cloned().collect(), (0..zip_length(zip)).map(row).collect())
     });
-    let sampled = sample::read(&spec.sample).ok().flatten().into_iter().map(|sample| Factor {
+    let sampled = sample::read(&spec.sample, &variables).ok().flatten().into_iter().map(|sample| Factor {
         keys: sample.dimensions.iter().map(|(key, _)| key.clone()).collect(),
         rows: draw::points(&sample).unwrap_or_default(),
         telling: sample.dimensions.len(),
@@ -160,20 +162,26 @@ fn covers(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
 }
 
 /// Checks axes and zipped groups.
-pub(crate) fn check(spec: &SweepSpec, places: &mut Places, errors: &mut SpecErrors) {
+pub(crate) fn check(spec: &SweepSpec, variables: &Variables, places: &mut Places, errors: &mut SpecErrors) {
     for (key, values) in &spec.axes {
         let field = join("axes", key);
-        if list(key, values, "axes", errors) {
+        if list(key, values, "axes", variables, errors) {
             distinct(items(values), &field, errors);
             places.claim(key, &field, errors);
         }
     }
     for (index, zip) in spec.zip.iter().enumerate() {
-        check_zip(zip, &format!("zip[{index}]"), places, errors);
+        check_zip(zip, &format!("zip[{index}]"), variables, places, errors);
     }
 }
 
-fn check_zip(zip: &Map<String, Value>, table: &str, places: &mut Places, errors: &mut SpecErrors) {
+fn check_zip(
+    zip: &Map<String, Value>,
+    table: &str,
+    variables: &Variables,
+    places: &mut Places,
+    errors: &mut SpecErrors,
+) {
     if zip.is_empty() {
         let message = "expected keys with lists of equal length, which vary together";
         errors.push(SpecError::new(table, message));
@@ -181,7 +189,7 @@ fn check_zip(zip: &Map<String, Value>, table: &str, places: &mut Places, errors:
     }
     let before = errors.0.len();
     for (key, values) in zip {
-        if list(key, values, table, errors) {
+        if list(key, values, table, variables, errors) {
             places.claim(key, &join(table, key), errors);
         }
     }
@@ -208,8 +216,8 @@ fn check_zip(zip: &Map<String, Value>, table: &str, places: &mut Places, errors:
 }
 
 /// Checks a list of values of a key; whether the key exists and it is a list.
-fn list(key: &str, values: &Value, table: &str, errors: &mut SpecErrors) -> bool {
-    if !known_key(key, table, errors) {
+fn list(key: &str, values: &Value, table: &str, variables: &Variables, errors: &mut SpecErrors) -> bool {
+    if !variables.contains(key) && !known_key(key, table, errors) {
         return false;
     }
     let field = join(table, key);
@@ -221,7 +229,7 @@ fn list(key: &str, values: &Value, table: &str, errors: &mut SpecErrors) -> bool
         errors.push(SpecError::new(&field, "expected at least one value"));
     }
     for (index, value) in values.iter().enumerate() {
-        check_value(key, value, &format!("{field}[{index}]"), errors);
+        check_swept_value(key, value, &format!("{field}[{index}]"), variables, errors);
     }
     true
 }
@@ -239,6 +247,21 @@ pub(crate) fn known_key(key: &str, table: &str, errors: &mut SpecErrors) -> bool
         errors.push(keys::unknown_key(table, key, known.iter().map(String::as_str)));
     }
     exists
+}
+
+/// Checks a value of a key or of a variable.
+pub(crate) fn check_swept_value(
+    key: &str,
+    value: &Value,
+    field: &str,
+    variables: &Variables,
+    errors: &mut SpecErrors,
+) {
+    if variables.contains(key) {
+        variables::check_value(key, value, field, errors);
+    } else {
+        check_value(key, value, field, errors);
+    }
 }
 
 /// Checks a value as if it stood in a trial, and reports it where it stands.

@@ -20,6 +20,12 @@ pub struct IntervalRow {
     pub method: String,
     /// Number of seeds behind it.
     pub n: u64,
+    /// Resamples drawn, of a bootstrap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resamples: Option<u64>,
+    /// Seed of the resamples, of a bootstrap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 /// What happens to diverged trials in a mean, final or over training.

@@ -1,10 +1,11 @@
 //! `cargo xtask bench engine`: what a step costs and what a sweep costs, beside the bound and beside PyTorch, in one
-//! run and in turns, so that whatever else the machine does falls on all of them.
+//! run and in turns, so that whatever else the machine does falls on all of them. `statistics` stands by itself.
 
 mod digits;
 mod figures;
 mod machine;
 mod peers;
+mod statistics;
 mod steps;
 mod trials;
 
@@ -29,6 +30,8 @@ use trials::Trials;
 pub(crate) enum Bench {
     /// A training step against its bound and PyTorch's; a small sweep against PyTorch processes.
     Engine(Engine),
+    /// A large sweep's statistics over HTTP, and its file's size.
+    Statistics(statistics::Statistics),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +67,7 @@ enum Part {
 pub(crate) async fn run(bench: &Bench, stop: &mut Stop) -> anyhow::Result<bool> {
     match bench {
         Bench::Engine(engine) => run_engine(engine, stop).await,
+        Bench::Statistics(arguments) => statistics::run(arguments, stop).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod datasets;
 pub(crate) mod doctor;
+mod effects;
 pub(crate) mod fetch;
 pub(crate) mod look;
 pub(crate) mod presets;

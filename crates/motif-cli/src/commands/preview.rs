@@ -38,15 +38,17 @@ pub(crate) async fn run(
     Ok(if preview.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
 }
 
-/// The server when one answers, else this machine's library. A server that was named must answer.
+/// The server when one answers, else this machine's library. A server that was named must answer, unless nobody has a
+/// token for it: what needs none is shown all the same.
 async fn place(global: &Global) -> anyhow::Result<Place> {
-    let why_not = match global.client() {
-        Ok(client) => match ask(&client).await {
+    let (server, token) = global.endpoint()?;
+    let why_not = if token.is_none() {
+        format!("there is no token for {server}: set MOTIF_TOKEN or pass --token")
+    } else {
+        match ask(&global.client()?).await {
             Err(error @ ClientError::Unreachable { .. }) if global.server.is_none() => error.to_string(),
             place => return Ok(place?),
-        },
-        Err(error) if global.server.is_none() => error.to_string(),
-        Err(error) => return Err(error),
+        }
     };
     Ok(Place { datasets: datasets::local(global)?, server: None, why_not: Some(why_not) })
 }

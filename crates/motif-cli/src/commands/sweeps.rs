@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Submit, SubmitHow, Sweep},
-    commands::{Outcome, preview, trials::unhappy},
+    commands::{Outcome, effects, preview, trials::unhappy},
     input::read_input,
     output::{self, progress::Progress, tables, verdicts},
 };
@@ -64,11 +64,11 @@ pub(super) async fn submit_value(
     }
     output::emit(global.json, &sweep, || {
         format!(
-            "sweep {} submitted: {} conditions × {} seeds = {} trials\nfollow it with: motif sweep watch {}",
+            "sweep {} submitted: {} × {} = {}\nfollow it with: motif sweep watch {}",
             sweep.row.id,
-            sweep.row.conditions,
-            sweep.row.seeds,
-            sweep.row.counts.total(),
+            output::plural(u64::from(sweep.row.conditions), "condition"),
+            output::plural(u64::from(sweep.row.seeds), "seed"),
+            output::plural(sweep.row.counts.total(), "trial"),
             sweep.row.id
         )
     })?;
@@ -108,9 +108,9 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
             output::emit(global.json, &page, || tables::sweeps(&page.items))?;
             Ok(Outcome::Done)
         }
-        Sweep::Show(id) => {
-            let id = resolve(&client, &id.id).await?;
-            show(global, &client, id).await?;
+        Sweep::Show { sweep, of, interval } => {
+            let id = resolve(&client, &sweep.id).await?;
+            show(global, &client, id, &effects::query(of, *interval)).await?;
             Ok(Outcome::Done)
         }
         Sweep::Best { sweep, metric, limit } => {
@@ -118,6 +118,12 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
             let board = client.sweep_leaderboard(id, metric.as_deref(), Some(*limit)).await?;
             output::emit(global.json, &board, || tables::leaderboard(&board))?;
             Ok(Outcome::Done)
+        }
+        Sweep::Anova { sweep, of } => {
+            effects::anova(global, &client, resolve(&client, &sweep.id).await?, of).await
+        }
+        Sweep::Importance { sweep, of } => {
+            effects::importance(global, &client, resolve(&client, &sweep.id).await?, of).await
         }
         Sweep::Watch(id) => {
             let id = resolve(&client, &id.id).await?;
@@ -196,10 +202,15 @@ fn stopped(sweep: &SweepDetail) -> String {
     )
 }
 
-async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
+async fn show(
+    global: &Global,
+    client: &Client,
+    id: Uuid,
+    query: &StatisticsQuery,
+) -> anyhow::Result<SweepDetail> {
     let sweep = client.sweep_get(id).await?;
-    let summary = client.sweep_summary(id, &StatisticsQuery::default()).await?;
-    let comparisons = client.sweep_comparisons(id, &StatisticsQuery::default()).await?;
+    let summary = client.sweep_summary(id, query).await?;
+    let comparisons = client.sweep_comparisons(id, query).await?;
     let verdicts = client.sweep_verdicts(id).await?;
     let unhappy = unhappy(client, id, &sweep.row.counts).await?;
     let report = Report { sweep, summary, comparisons, verdicts };
@@ -245,7 +256,7 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
         }
     };
     progress.finish();
-    show(global, client, id).await?;
+    show(global, client, id, &StatisticsQuery::default()).await?;
     let counts = sweep.row.counts;
     if counts.succeeded + counts.diverged + counts.stopped == counts.total() {
         return Ok(Outcome::Done);

@@ -1,5 +1,6 @@
 //! What people and scripts read: tables on stdout, or one JSON document; progress on stderr.
 
+pub(crate) mod effects;
 pub(crate) mod progress;
 pub(crate) mod tables;
 pub(crate) mod verdicts;
@@ -18,6 +19,11 @@ pub(crate) fn costs(parts: &[(&str, Option<f64>)]) -> String {
     let known = parts.iter().filter_map(|&(on, seconds)| seconds.map(|seconds| (on, seconds)));
     let known: Vec<String> = known.map(|(on, seconds)| format!("{seconds:.1} s on {on}")).collect();
     if known.is_empty() { String::new() } else { format!(" (of it {})", known.join(", ")) }
+}
+
+/// `1 seed`, `3 seeds`.
+pub(crate) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Prints the document as JSON, or the text.

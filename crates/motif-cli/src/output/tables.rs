@@ -65,7 +65,7 @@ impl Scale {
     }
 }
 
-pub(super) fn p_value(p: Option<f64>) -> String {
+pub(crate) fn p_value(p: Option<f64>) -> String {
     match p {
         None => "–".to_owned(),
         Some(p) if p < 0.001 => "< 0.001".to_owned(),
@@ -90,9 +90,9 @@ pub(crate) fn sweep(summary: &Summary, comparisons: &Comparisons) -> String {
         }
         table.add_row(cells);
     }
-    let mut text = format!("{}\n{table}\nmean over seeds with Student-t interval\n", summary.metric);
+    let mut text = format!("{}\n{table}\nmean over n seeds, {}\n", summary.metric, interval_methods(summary));
     if tested {
-        text.push_str("difference paired on shared seeds, with t interval\n");
+        text.push_str(&format!("difference paired on shared seeds, {}\n", difference_methods(comparisons)));
         text.push_str(&format!("p: {}, {}\n", comparisons.family, correction(&comparisons.correction)));
     }
     for row in &summary.conditions {
@@ -100,7 +100,64 @@ pub(crate) fn sweep(summary: &Summary, comparisons: &Comparisons) -> String {
             text.push_str(&format!("note: {}: {note}\n", row.label));
         }
     }
+    text.push_str(&comparison_notes(comparisons));
     text
+}
+
+/// Labels that a note names by themselves; more are counted.
+const NOTE_LABELS_MAX: usize = 3;
+
+/// What must be known of the differences, each said once.
+fn comparison_notes(comparisons: &Comparisons) -> String {
+    let mut noted: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in &comparisons.rows {
+        for note in &row.notes {
+            match noted.iter_mut().find(|(known, _)| known == note) {
+                Some((_, labels)) => labels.push(&row.label),
+                None => noted.push((note, vec![&row.label])),
+            }
+        }
+    }
+    let line = |(note, labels): (&str, Vec<&str>)| {
+        let of = match labels.len() {
+            n if n > NOTE_LABELS_MAX => format!("{n} conditions"),
+            _ => labels.join(", "),
+        };
+        format!("note: {of}, against the baseline: {note}\n")
+    };
+    noted.into_iter().map(line).collect()
+}
+
+/// How the intervals of the means were made, and from how many seeds.
+fn interval_methods(summary: &Summary) -> String {
+    methods(summary.conditions.iter().filter_map(|row| row.interval.as_ref()))
+}
+
+fn difference_methods(comparisons: &Comparisons) -> String {
+    methods(comparisons.rows.iter().filter_map(|row| row.interval.as_ref()))
+}
+
+/// `with 95 % intervals by Student t, n = 3 to 5`.
+fn methods<'a>(intervals: impl Iterator<Item = &'a IntervalRow> + Clone) -> String {
+    let ns = intervals.clone().map(|interval| interval.n);
+    let (Some(least), Some(most)) = (ns.clone().min(), ns.max()) else {
+        return "without intervals".to_owned();
+    };
+    let mut names: Vec<String> = intervals.map(method).collect();
+    names.sort_unstable();
+    names.dedup();
+    let n = if least == most { format!("n = {least}") } else { format!("n = {least} to {most}") };
+    format!("with intervals by {}, {n}", names.join(" and "))
+}
+
+fn method(interval: &IntervalRow) -> String {
+    match (interval.method.as_str(), interval.resamples, interval.seed) {
+        ("student_t", ..) => "Student t".to_owned(),
+        ("bca_bootstrap", Some(resamples), Some(seed)) => {
+            format!("BCa bootstrap ({resamples} resamples, seed {seed}; it covers too little with few seeds)")
+        }
+        (other, ..) => other.replace('_', " "),
+    }
 }
 
 fn correction(name: &str) -> &str {
@@ -111,7 +168,7 @@ fn correction(name: &str) -> &str {
     }
 }
 
-fn or_dash(text: Option<String>) -> String {
+pub(crate) fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "–".to_owned())
 }
 

@@ -102,6 +102,13 @@ fn costs_are_scaled_by_multiply_adds_from_the_nearest_of_the_same_rule() {
 }
 
 #[test]
+fn one_of_a_thing_is_no_plural() {
+    let (spec, plan) = planned("name = \"a\"\n[trial]\ndataset = \"small\"");
+    let text = preview(&spec, &plan, &place(1), Vec::new()).text();
+    assert!(text.starts_with("a: 1 condition × 1 seed = 1 trial (nothing"), "{text}");
+}
+
+#[test]
 fn what_would_be_refused_is_said() {
     let text = "name = \"a\"\n[trial]\ntrain_limit = 500\n[axes]\ndataset = [\"small\", \"none\"]";
     let (spec, plan) = planned(text);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{NamedDataset, Preview, Time};
-use crate::output::progress::duration;
+use crate::output::{plural, progress::duration};
 
 /// Labels shown at each end of a long list.
 const LABELS_SHOWN: usize = 8;
@@ -12,11 +12,11 @@ impl Preview {
     /// The preview as text.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "{}: {} conditions × {} seeds = {} trials (nothing was submitted)\n",
+            "{}: {} × {} = {} (nothing was submitted)\n",
             self.name,
-            self.conditions.len(),
-            self.seeds,
-            self.trials
+            plural(self.conditions.len() as u64, "condition"),
+            plural(self.seeds as u64, "seed"),
+            plural(self.trials as u64, "trial")
         );
         self.write_conditions(&mut text);
         for (what, line) in [
@@ -80,11 +80,14 @@ impl Preview {
             (least, greatest) => format!("{least} to {greatest}"),
         };
         format!(
-            "about {:.2} h ({}) on {slots}, {each} per trial; {} kinds of step were measured here, others are scaled by \
+            "about {:.2} h ({}) on {slots}, {each} per trial; {} measured here, others are scaled by \
              multiply-adds",
             time.elapsed_s / 3600.0,
             duration(time.elapsed_s),
-            time.measured.len()
+            match time.measured.len() {
+                1 => "1 kind of step was".to_owned(),
+                kinds => format!("{kinds} kinds of step were"),
+            }
         )
     }
 }

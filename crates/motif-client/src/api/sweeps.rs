@@ -2,6 +2,7 @@
 
 use motif_wire::{
     IDEMPOTENCY_HEADER,
+    effects::{Anova, Importance},
     statistics::{Comparisons, Curves, DivergedPolicy, Leaderboard, Ledger, Summary},
     sweeps::{SweepAction, SweepDetail, SweepPage},
     verdicts::Verdicts,
@@ -46,6 +47,8 @@ pub struct StatisticsQuery {
     pub diverged: Option<DivergedPolicy>,
     /// The correction of a family of tests: `holm` (default) or `benjamini_hochberg`.
     pub correction: Option<String>,
+    /// The interval of a mean: `student_t` (default) or `bca`.
+    pub interval: Option<String>,
 }
 
 impl StatisticsQuery {
@@ -59,6 +62,7 @@ impl StatisticsQuery {
             ("metric", self.metric.clone()),
             ("diverged", diverged),
             ("correction", self.correction.clone()),
+            ("interval", self.interval.clone()),
         ];
         let asked = fields.into_iter().filter(|(name, _)| names.contains(name));
         asked.filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -91,7 +95,7 @@ impl Client {
 
     /// Its estimates.
     pub async fn sweep_summary(&self, id: Uuid, query: &StatisticsQuery) -> Result<Summary> {
-        self.sweep_statistics(id, "summary", query.parameters(&["metric", "diverged"])).await
+        self.sweep_statistics(id, "summary", query.parameters(&["metric", "diverged", "interval"])).await
     }
 
     /// Its tests against the baseline.
@@ -103,6 +107,16 @@ impl Client {
     /// Its curves.
     pub async fn sweep_curves(&self, id: Uuid, query: &StatisticsQuery) -> Result<Curves> {
         self.sweep_statistics(id, "curves", query.parameters(&["metric", "diverged"])).await
+    }
+
+    /// The analysis of variance over its axes.
+    pub async fn sweep_anova(&self, id: Uuid, query: &StatisticsQuery) -> Result<Anova> {
+        self.sweep_statistics(id, "anova", query.parameters(&["metric", "diverged"])).await
+    }
+
+    /// How much each of its swept keys matters.
+    pub async fn sweep_importance(&self, id: Uuid, query: &StatisticsQuery) -> Result<Importance> {
+        self.sweep_statistics(id, "importance", query.parameters(&["metric", "diverged"])).await
     }
 
     async fn sweep_statistics<T: serde::de::DeserializeOwned>(

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use motif_stats::Correction;
-use motif_store::records::{SweepRecord, TrialRecord};
+use motif_store::records::{ConditionRecord, Counts, SweepRecord, TrialRecord};
 use motif_sweep::{ids::SweepId, trial};
 use motif_wire::statistics::{Comparisons, Curves, DivergedPolicy, Leaderboard, Ledger, Summary};
 use utoipa::IntoParams;
@@ -21,15 +21,18 @@ use crate::{
     extract::{FromQuery, Id, Parameters, Params, nearest, shown},
     limits,
     state::ServerState,
-    statistics::{self, ExportDocument, Material},
+    statistics::{self, ExportDocument, IntervalMethod, Material},
 };
 
-const POLICIES: [(&str, DivergedPolicy); 2] =
+pub(super) const POLICIES: [(&str, DivergedPolicy); 2] =
     [("exclude", DivergedPolicy::Exclude), ("worst", DivergedPolicy::Worst)];
 const CORRECTIONS: [(&str, Correction); 2] =
     [("holm", Correction::Holm), ("benjamini_hochberg", Correction::BenjaminiHochberg)];
 
-/// Which metric, and what happens to diverged trials.
+const INTERVALS: [(&str, IntervalMethod); 2] =
+    [("student_t", IntervalMethod::StudentT), ("bca", IntervalMethod::Bca)];
+
+/// Which metric, what happens to diverged trials, and which interval.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SummaryQuery {
@@ -38,14 +41,20 @@ pub(crate) struct SummaryQuery {
     /// `exclude` (default) leaves diverged trials out and counts them; `worst` gives them the sweep's worst value.
     #[param(required = false)]
     diverged: DivergedPolicy,
+    /// `student_t` (default), or `bca`: a bias-corrected and accelerated bootstrap of 10,000 resamples with a fixed seed.
+    #[param(value_type = Option<String>)]
+    interval: IntervalMethod,
 }
 
 impl FromQuery for SummaryQuery {
-    const NAMES: &'static [&'static str] = &["metric", "diverged"];
+    const NAMES: &'static [&'static str] = &["metric", "diverged", "interval"];
 
     fn from_query(params: &Params) -> ApiResult<Self> {
-        let diverged = params.choice("diverged", &POLICIES)?.unwrap_or_default();
-        Ok(Self { metric: params.text("metric").map(str::to_owned), diverged })
+        Ok(Self {
+            metric: params.text("metric").map(str::to_owned),
+            diverged: params.choice("diverged", &POLICIES)?.unwrap_or_default(),
+            interval: params.choice("interval", &INTERVALS)?.unwrap_or_default(),
+        })
     }
 }
 
@@ -60,11 +69,9 @@ pub(crate) async fn sweep_summary(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<SummaryQuery>,
 ) -> ApiResult<Json<Summary>> {
-    let material = material(&state, id).await?;
+    let Lean { material, metric, metrics } = lean(&state, id, query.metric).await?;
     compute(move || {
-        let metrics = final_metrics(&material);
-        let metric = chosen(query.metric, &material.sweep, &metrics)?;
-        Ok(Json(statistics::summary(&material, &metric, metrics, query.diverged)))
+        Ok(Json(statistics::summary(&material, &metric, metrics, query.diverged, query.interval)))
     })
     .await
 }
@@ -106,12 +113,9 @@ pub(crate) async fn sweep_comparisons(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<ComparisonQuery>,
 ) -> ApiResult<Json<Comparisons>> {
-    let material = material(&state, id).await?;
-    compute(move || {
-        let metric = chosen(query.metric, &material.sweep, &final_metrics(&material))?;
-        Ok(Json(statistics::comparisons(&material, &metric, query.diverged, query.correction)))
-    })
-    .await
+    let Lean { material, metric, .. } = lean(&state, id, query.metric).await?;
+    compute(move || Ok(Json(statistics::comparisons(&material, &metric, query.diverged, query.correction))))
+        .await
 }
 
 /// Which metric, and what happens to diverged trials.
@@ -153,7 +157,7 @@ pub(crate) async fn sweep_curves(
     let samples = store.sweep_curve(id, &metric).await?;
     let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
     // Read after the samples: a trial that has diverged meanwhile is known to have.
-    let material = Material { sweep, conditions, trials: all_trials(&state, id).await? };
+    let material = Material { sweep, conditions, trials: store.trial_outcomes(id, None).await? };
     let policy = query.diverged;
     compute(move || Ok(Json(statistics::curves(&material, &metric, metrics, policy, samples)))).await
 }
@@ -168,7 +172,12 @@ pub(crate) async fn sweep_ledger(
     Id(id): Id<SweepId>,
     Parameters(()): Parameters<()>,
 ) -> ApiResult<Json<Ledger>> {
-    let material = material(&state, id).await?;
+    let (sweep, conditions, trials) = tokio::try_join!(
+        state.store.sweep_get(id),
+        state.store.sweep_conditions(id),
+        state.store.trial_outcomes(id, None)
+    )?;
+    let material = Material { sweep, conditions: records(conditions), trials };
     compute(move || Ok(Json(statistics::ledger(&material)))).await
 }
 
@@ -205,12 +214,8 @@ pub(crate) async fn sweep_leaderboard(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<LeaderboardQuery>,
 ) -> ApiResult<Json<Leaderboard>> {
-    let material = material(&state, id).await?;
-    compute(move || {
-        let metric = chosen(query.metric, &material.sweep, &final_metrics(&material))?;
-        Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))
-    })
-    .await
+    let Lean { material, metric, .. } = lean(&state, id, query.metric).await?;
+    compute(move || Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))).await
 }
 
 /// A file's format.
@@ -295,8 +300,35 @@ pub(super) async fn compute<T: Send + 'static>(
 
 pub(super) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
     let (sweep, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
-    let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
-    Ok(Material { sweep, conditions, trials: all_trials(state, id).await? })
+    Ok(Material { sweep, conditions: records(conditions), trials: all_trials(state, id).await? })
+}
+
+/// A sweep with the one metric that is asked for.
+pub(super) struct Lean {
+    pub(super) material: Material,
+    pub(super) metric: String,
+    /// Names of all metrics that could be asked for.
+    pub(super) metrics: Vec<String>,
+}
+
+/// Reads just what statistics of one metric need.
+pub(super) async fn lean(state: &ServerState, id: SweepId, asked: Option<String>) -> ApiResult<Lean> {
+    let store = &state.store;
+    let sweep = store.sweep_get(id).await?;
+    let metric = asked.clone().unwrap_or_else(|| sweep.metric.clone());
+    let (conditions, names, trials) = tokio::try_join!(
+        store.sweep_conditions(id),
+        store.sweep_final_names(id),
+        store.trial_outcomes(id, Some(&metric))
+    )?;
+    let material = Material { sweep, conditions: records(conditions), trials };
+    let metrics = final_metrics(&material, names);
+    chosen(asked, &material.sweep, &metrics)?;
+    Ok(Lean { material, metric, metrics })
+}
+
+fn records(conditions: Vec<(ConditionRecord, Counts)>) -> Vec<ConditionRecord> {
+    conditions.into_iter().map(|(condition, _)| condition).collect()
 }
 
 async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialRecord>> {
@@ -311,12 +343,12 @@ async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialReco
 }
 
 /// Metrics that a final value may be asked of: those reported, and the ones that trials of these conditions will have.
-fn final_metrics(material: &Material) -> Vec<String> {
+fn final_metrics(material: &Material, reported: Vec<String>) -> Vec<String> {
     let conditions = material.conditions.iter();
     let to_come: BTreeSet<&str> =
         conditions.filter_map(|condition| trial::final_metrics(&condition.config)).flatten().collect();
-    let to_come = to_come.into_iter().map(str::to_owned);
-    material.metric_names(to_come.chain([material.sweep.metric.clone()]).collect())
+    let to_come = to_come.into_iter().map(str::to_owned).chain([material.sweep.metric.clone()]);
+    reported.into_iter().chain(to_come).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The metric that was asked for, when it is known; the sweep's own when none was.

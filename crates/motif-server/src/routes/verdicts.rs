@@ -54,5 +54,5 @@ pub(crate) async fn sweep_verdicts(
         let samples = state.store.sweep_curve(id, &name).await?;
         curves.insert(name, samples);
     }
-    compute(move || Ok(Json(statistics::verdicts(&material, &spec.claims, &conditions, &curves)))).await
+    compute(move || Ok(Json(statistics::verdicts(&material, &spec, &conditions, &curves)))).await
 }

@@ -18,38 +18,47 @@ pub(crate) fn curves(
 ) -> Curves {
     leave_stopped_out(material, &mut samples);
     treat_diverged(material, metric, diverged, &mut samples);
-    let mut series: BTreeMap<u32, BTreeMap<u64, Vec<(u64, f64)>>> = BTreeMap::new();
-    let mut epochs: BTreeMap<(u32, u64), f64> = BTreeMap::new();
-    for sample in &samples {
-        let seeds = series.entry(sample.condition).or_default();
-        seeds.entry(sample.seed).or_default().push((sample.step, sample.value));
-        epochs.insert((sample.condition, sample.step), sample.epoch);
-    }
-    let conditions = material
-        .conditions
-        .iter()
-        .map(|condition| {
-            let seeds = series.remove(&condition.index).unwrap_or_default();
-            let seeds: Vec<_> = seeds.into_values().collect();
-            let curve = motif_stats::align(&seeds, LEVEL);
-            let points = curve.points.into_iter().filter_map(|point| {
-                Some(CurvePoint {
-                    step: point.step,
-                    epoch: epochs.get(&(condition.index, point.step)).copied()?,
-                    n: point.n as u64,
-                    mean: point.mean?,
-                    low: point.low,
-                    high: point.high,
-                })
-            });
-            ConditionCurve {
-                condition: condition.index,
-                label: condition.label.clone(),
-                points: points.collect(),
-            }
-        })
+    // Nothing moves where they are in order already, as the store has them.
+    samples.sort_by_key(|sample| (sample.condition, sample.seed, sample.step));
+    let by_condition: BTreeMap<u32, &[CurveSample]> = samples
+        .chunk_by(|a, b| a.condition == b.condition)
+        .map(|samples| (samples[0].condition, samples))
         .collect();
-    Curves { sweep_id: material.sweep.id.0, metric: metric.to_owned(), metrics, diverged, conditions }
+    let conditions = material.conditions.iter().map(|condition| ConditionCurve {
+        condition: condition.index,
+        label: condition.label.clone(),
+        points: points(by_condition.get(&condition.index).copied().unwrap_or_default()),
+    });
+    Curves {
+        sweep_id: material.sweep.id.0,
+        metric: metric.to_owned(),
+        metrics,
+        diverged,
+        conditions: conditions.collect(),
+    }
+}
+
+/// The curve of one condition's samples, which are in order of seed.
+fn points(samples: &[CurveSample]) -> Vec<CurvePoint> {
+    let series: Vec<Vec<(u64, f64)>> = samples
+        .chunk_by(|a, b| a.seed == b.seed)
+        .map(|one| one.iter().map(|sample| (sample.step, sample.value)).collect())
+        .collect();
+    let mut epochs: Vec<(u64, f64)> = samples.iter().map(|sample| (sample.step, sample.epoch)).collect();
+    epochs.sort_by_key(|(step, _)| *step);
+    let curve = motif_stats::align(&series, LEVEL);
+    let point = |point: motif_stats::CurvePoint| {
+        let at = epochs.partition_point(|(step, _)| *step <= point.step).checked_sub(1)?;
+        Some(CurvePoint {
+            step: point.step,
+            epoch: epochs[at].1,
+            n: point.n as u64,
+            mean: point.mean?,
+            low: point.low,
+            high: point.high,
+        })
+    };
+    curve.points.into_iter().filter_map(point).collect()
 }
 
 /// A trial that was stopped early is censored, from its first point on: those that go on are a selection.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use motif_stats::{Bootstrap, Interval, interval::RESAMPLES_DEFAULT};
 use motif_store::records::{ConditionRecord, TrialRecord};
 use motif_sweep::lifecycle::TrialState;
 use motif_wire::{
@@ -11,21 +12,61 @@ use motif_wire::{
 
 use super::{LEVEL, Material, censored, interval_row};
 
+/// Seed of the bootstrap's resamples: the same sweep has the same intervals whenever it is looked at.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// How the interval of a mean is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum IntervalMethod {
+    /// Student's t.
+    #[default]
+    StudentT,
+    /// Bias-corrected and accelerated bootstrap.
+    Bca,
+}
+
+/// Makes intervals.
+enum Intervals {
+    StudentT,
+    Bca(Option<Bootstrap>),
+}
+
+impl Intervals {
+    fn new(method: IntervalMethod) -> Self {
+        match method {
+            IntervalMethod::StudentT => Self::StudentT,
+            IntervalMethod::Bca => Self::Bca(Bootstrap::new(RESAMPLES_DEFAULT, BOOTSTRAP_SEED)),
+        }
+    }
+
+    fn of(&mut self, numbers: &[f64]) -> Option<Interval> {
+        match self {
+            Self::StudentT => motif_stats::student_t(numbers, LEVEL),
+            Self::Bca(bootstrap) => bootstrap.as_mut()?.bca(numbers, LEVEL),
+        }
+    }
+}
+
 /// A sweep's estimates of one metric.
 pub(crate) fn summary(
     material: &Material,
     metric: &str,
     metrics: Vec<String>,
     diverged: DivergedPolicy,
+    interval: IntervalMethod,
 ) -> Summary {
+    let mut intervals = Intervals::new(interval);
+    let mut trials = material.by_condition();
     let mut values: BTreeMap<u32, Vec<SeedValue>> = material.values(metric, diverged);
     let conditions = material
         .conditions
         .iter()
         .map(|condition| {
             let values = values.remove(&condition.index).unwrap_or_default();
-            let trials: Vec<_> = material.of(condition.index).collect();
-            estimate(condition, values, &trials, material.sweep.seeds.len(), diverged)
+            let trials = trials.remove(&condition.index).unwrap_or_default();
+            let numbers: Vec<f64> = values.iter().map(|value| value.value).collect();
+            let interval = intervals.of(&numbers);
+            estimate(condition, values, interval, &trials, material.sweep.seeds.len(), diverged)
         })
         .collect();
     Summary { sweep_id: material.sweep.id.0, metric: metric.to_owned(), metrics, diverged, conditions }
@@ -34,6 +75,7 @@ pub(crate) fn summary(
 fn estimate(
     condition: &ConditionRecord,
     values: Vec<SeedValue>,
+    interval: Option<Interval>,
     trials: &[&TrialRecord],
     seeds: usize,
     policy: DivergedPolicy,
@@ -53,15 +95,21 @@ fn estimate(
         sd: described.and_then(|d| d.sd),
         median: described.map(|d| d.median),
         iqm: described.map(|d| d.iqm),
-        interval: motif_stats::student_t(&numbers, LEVEL).map(interval_row),
-        notes: notes(values.len(), seeds, trials, policy),
+        notes: notes(values.len(), seeds, interval.is_some(), trials, policy),
+        interval: interval.map(interval_row),
         values,
         counts,
         complete,
     }
 }
 
-fn notes(n: usize, seeds: usize, trials: &[&TrialRecord], policy: DivergedPolicy) -> Vec<String> {
+fn notes(
+    n: usize,
+    seeds: usize,
+    has_interval: bool,
+    trials: &[&TrialRecord],
+    policy: DivergedPolicy,
+) -> Vec<String> {
     let diverged = trials.iter().filter(|trial| trial.state == TrialState::Diverged).count();
     let silent = trials.iter().filter(|trial| trial.state == TrialState::Succeeded).count();
     let mut notes = Vec::new();
@@ -83,6 +131,9 @@ fn notes(n: usize, seeds: usize, trials: &[&TrialRecord], policy: DivergedPolicy
     if n == 1 {
         notes.push("n = 1: no interval".to_owned());
     }
+    if n >= 2 && !has_interval {
+        notes.push("the resamples lie all on one side of the mean: no bootstrap interval".to_owned());
+    }
     notes
 }
 
@@ -93,7 +144,8 @@ mod tests {
 
     #[test]
     fn diverged_trials_are_left_out_and_said_to_be_so() {
-        let summary = summary(&material(), "test_accuracy", vec![], DivergedPolicy::Exclude);
+        let summary =
+            summary(&material(), "test_accuracy", vec![], DivergedPolicy::Exclude, IntervalMethod::StudentT);
         let (base, other) = (&summary.conditions[0], &summary.conditions[1]);
         assert!(base.complete && base.notes.is_empty());
         assert!((base.mean.unwrap() - 0.6).abs() < 1e-12);
@@ -107,7 +159,8 @@ mod tests {
 
     #[test]
     fn diverged_trials_can_count_with_the_worst_value() {
-        let summary = summary(&material(), "test_accuracy", vec![], DivergedPolicy::Worst);
+        let summary =
+            summary(&material(), "test_accuracy", vec![], DivergedPolicy::Worst, IntervalMethod::StudentT);
         let other = &summary.conditions[1];
         assert_eq!(other.values.iter().map(|v| v.value).collect::<Vec<_>>(), [0.6, 0.8, 0.1]);
         assert!((other.mean.unwrap() - 0.5).abs() < 1e-12);
@@ -122,7 +175,7 @@ mod tests {
             material.trials[index].metrics.insert("test_accuracy".into(), value);
         }
         for (policy, n, mean) in [(DivergedPolicy::Exclude, 1, 0.8), (DivergedPolicy::Worst, 2, 0.45)] {
-            let summary = summary(&material, "test_accuracy", vec![], policy);
+            let summary = summary(&material, "test_accuracy", vec![], policy, IntervalMethod::StudentT);
             let (base, other) = (&summary.conditions[0], &summary.conditions[1]);
             assert_eq!((base.n, base.counts.stopped, base.complete), (2, 1, false));
             assert!((base.mean.unwrap() - 0.65).abs() < 1e-12);
@@ -136,9 +189,21 @@ mod tests {
     fn one_seed_has_no_interval_and_says_so() {
         let mut material = material();
         material.trials.retain(|trial| trial.seed == 0);
-        let summary = summary(&material, "test_accuracy", vec![], DivergedPolicy::Exclude);
+        let summary =
+            summary(&material, "test_accuracy", vec![], DivergedPolicy::Exclude, IntervalMethod::StudentT);
         let base = &summary.conditions[0];
         assert_eq!((base.n, base.sd, base.interval.clone()), (1, None, None));
         assert!(base.notes.iter().any(|note| note == "n = 1: no interval"));
+    }
+
+    #[test]
+    fn a_bootstrap_interval_names_its_method_its_resamples_and_its_seed() {
+        let summary =
+            summary(&material(), "test_accuracy", vec![], DivergedPolicy::Exclude, IntervalMethod::Bca);
+        let interval = summary.conditions[0].interval.clone().unwrap();
+        assert_eq!((interval.method.as_str(), interval.n), ("bca_bootstrap", 3));
+        assert_eq!((interval.resamples, interval.seed), (Some(10_000), Some(BOOTSTRAP_SEED)));
+        let alone = motif_stats::bca(&[0.5, 0.6, 0.7], LEVEL, RESAMPLES_DEFAULT, BOOTSTRAP_SEED).unwrap();
+        assert_eq!((interval.low, interval.high), (alone.low, alone.high));
     }
 }

@@ -11,6 +11,7 @@ use motif_sweep::{
     claims::{self, ALL_LAYERS, Claim, ClaimGroup, ClaimTest},
     lifecycle::TrialState,
     plan::Condition,
+    spec::SweepSpec,
 };
 use motif_wire::{
     statistics::DivergedPolicy,
@@ -46,15 +47,16 @@ fn names<'a>(metric: &'a str, known: &'a [String]) -> Vec<&'a str> {
 /// All claims, each by each of its groups. `curves` are the samples of the metrics that [`curves_needed`] names.
 pub(crate) fn verdicts(
     material: &Material,
-    claims: &[Claim],
+    spec: &SweepSpec,
     conditions: &[Condition],
     curves: &BTreeMap<String, Vec<CurveSample>>,
 ) -> Verdicts {
-    let tests: Vec<(usize, &Claim, ClaimGroup)> = claims
+    let tests: Vec<(usize, &Claim, ClaimGroup)> = spec
+        .claims
         .iter()
         .enumerate()
         .flat_map(|(index, claim)| {
-            claims::groups(claim, conditions).into_iter().map(move |group| (index, claim, group))
+            claims::groups(spec, claim, conditions).into_iter().map(move |group| (index, claim, group))
         })
         .collect();
     let count = tests.len().max(1);
@@ -354,7 +356,7 @@ fn nothing() -> Decision {
 
 #[cfg(test)]
 mod tests {
-    use motif_sweep::{ids::TrialId, spec::SweepSpec};
+    use motif_sweep::ids::TrialId;
     use serde_json::{Value, json};
 
     use super::*;
@@ -379,7 +381,7 @@ mod tests {
             }
         }
         changed(&mut material);
-        verdicts(&material, &spec.claims, &plan.conditions, &curves())
+        verdicts(&material, &spec, &plan.conditions, &curves())
     }
 
     /// `cos_v.1` of both conditions from 0 to 0.5 + seed / 100; `cos_v.2` from 0 to 0.3.

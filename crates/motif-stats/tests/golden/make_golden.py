@@ -17,6 +17,7 @@ from scipy.stats._resampling import BootstrapResult
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 warnings.simplefilter("error")
 rng = np.random.default_rng(20260501)
@@ -122,6 +123,61 @@ def conditional(nonzero):
     return types.SimpleNamespace(statistic=statistic, pvalue=min(1.0, 2 * np.mean(sums <= statistic)))
 
 
+def one_samples(rng):
+    yield "two", [0.91, 0.95]
+    yield "cosines", [0.031, -0.012, 0.044, 0.027, 0.009]
+    yield "below zero", list(rng.normal(-0.3, 0.2, 9))
+    yield "about zero", list(rng.normal(0.0, 1.0, 40))
+    yield "far above", list(rng.normal(3.0, 0.01, 12))
+    yield "tied", [0.5, 0.5, 0.25, -0.25, 0.25, 0.75]
+
+
+def one_sample(name, x):
+    """Against zero, and within bounds: statsmodels has TOST for one sample as that of a paired difference."""
+    t = st.ttest_1samp(x, 0.0)
+    ci = t.confidence_interval(0.95)
+    spread = float(np.std(x))
+    bounds = [float(np.mean(x)) - 0.4 * spread, float(np.mean(x)) + 1.1 * spread]
+    p, above, below = ttost_paired(np.array(x), np.zeros(len(x)), *bounds)
+    return {
+        "name": name,
+        "x": x,
+        "mean": math.fsum(x) / len(x),
+        "sd": np.std(np.array(x) - np.median(x), ddof=1),
+        "low": ci.low,
+        "high": ci.high,
+        "t": t.statistic,
+        "p": t.pvalue,
+        "p_greater": st.ttest_1samp(x, 0.0, alternative="greater").pvalue,
+        "bounds": bounds,
+        "tost_p": p,
+        "tost_above": above[1],
+        "tost_below": below[1],
+    }
+
+
+def line(name, x, y):
+    fit = st.linregress(x, y)
+    return {
+        "name": name,
+        "x": [float(v) for v in x],
+        "y": [float(v) for v in y],
+        "slope": fit.slope,
+        "intercept": fit.intercept,
+        "slope_se": fit.stderr,
+        "t": fit.slope / fit.stderr,
+        "p": fit.pvalue,
+    }
+
+
+def lines(rng):
+    ratio = [0.5, 1.0, 1.5, 2.0, 3.0]
+    yield "three", [1.0, 2.0, 3.0], [0.91, 0.93, 0.94]
+    yield "accuracy by ratio, five seeds", ratio * 5, list(0.9 + 0.01 * np.array(ratio * 5) + rng.normal(0, 0.01, 25))
+    yield "flat", list(range(12)), list(rng.normal(5, 1, 12))
+    yield "falling, large", list(rng.uniform(1e3, 2e3, 30)), list(rng.uniform(-1e6, 1e6, 30))
+
+
 def families():
     yield [0.01, 0.04, 0.03, 0.005]
     yield [0.5]
@@ -161,6 +217,43 @@ def anova(levels, replicates, noise):
                 "df": int(row.df),
                 "sum_sq": row.sum_sq,
                 "eta_sq": row.sum_sq / total,
+                "f": row.F,
+                "p": row["PR(>F)"],
+            }
+            for name, row in table.iterrows()
+            if name != "Residual"
+        ],
+    }
+
+
+def blocked(levels, seeds, rng):
+    """A randomized complete block design: every cell once for each seed, which shifts all cells alike."""
+    names = [f"f{i}" for i in range(len(levels))]
+    shift = rng.normal(0, 0.7, seeds)
+    rows = []
+    for cell in itertools.product(*[range(k) for k in levels]):
+        for seed in range(seeds):
+            effect = sum((i + 1) * 0.3 * level for i, level in enumerate(cell)) + 0.2 * cell[0] * cell[-1]
+            rows.append([*cell, seed, effect + shift[seed] + rng.normal(0, 0.4)])
+    frame = pd.DataFrame(rows, columns=[*names, "seed", "y"])
+    terms = [f"C({name})" for name in names]
+    formula = "y ~ C(seed) + " + (f"({' + '.join(terms)})**2" if len(terms) > 1 else terms[0])
+    table = anova_lm(ols(formula, frame).fit(), typ=2)
+    total = float(((frame.y - frame.y.mean()) ** 2).sum())
+    residual = table.sum_sq["Residual"]
+    return {
+        "levels": list(levels),
+        "seeds": seeds,
+        "cells": [[int(v) for v in row[:-1]] for row in rows],
+        "y": [row[-1] for row in rows],
+        "residual": {"df": int(table.df["Residual"]), "sum_sq": residual},
+        "effects": [
+            {
+                "factors": [part[2:-1] for part in name.split(":")],
+                "df": int(row.df),
+                "sum_sq": row.sum_sq,
+                "eta_sq": row.sum_sq / total,
+                "partial_eta_sq": row.sum_sq / (row.sum_sq + residual),
                 "f": row.F,
                 "p": row["PR(>F)"],
             }
@@ -216,5 +309,10 @@ golden = {
     "t_tails": t_tails(),
     "f_tails": f_tails(),
 }
+# Streams of their own: what is added here leaves the values above as they are.
+golden["one_sample"] = [one_sample(name, [float(v) for v in x]) for name, x in one_samples(np.random.default_rng(1))]
+golden["line"] = [line(*case) for case in lines(np.random.default_rng(2))]
+rng = np.random.default_rng(3)
+golden["blocked"] = [blocked((3,), 5, rng), blocked((2, 3), 4, rng), blocked((3, 2, 2), 3, rng)]
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text(json.dumps(golden, indent=1, allow_nan=False) + "\n")

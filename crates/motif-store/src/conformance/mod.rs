@@ -18,8 +18,8 @@ pub use self::{
         submissions_are_all_or_none, submissions_are_idempotent,
     },
     reading::{
-        conditions_carry_their_counts, pages_cover_everything_once, tokens_open_until_revoked,
-        workers_are_listed,
+        conditions_carry_their_counts, curves_follow_what_is_logged, outcomes_are_the_listed_trials,
+        pages_cover_everything_once, tokens_open_until_revoked, workers_are_listed,
     },
     reports::{
         clocks_set_back_delay_nothing, completions_end_trials, errors_spend_a_budget,
@@ -68,6 +68,8 @@ macro_rules! conformance_tests {
             medians_stop_trials_too,
             pages_cover_everything_once,
             conditions_carry_their_counts,
+            outcomes_are_the_listed_trials,
+            curves_follow_what_is_logged,
             workers_are_listed,
             tokens_open_until_revoked,
         );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use motif_sweep::{ids::TokenId, lifecycle::TrialState};
 
-use super::world::{World, assert_conflict, finish};
+use super::world::{World, assert_conflict, finish, point};
 use crate::{Store, StoreError, records::TokenRecord};
 
 /// Following the cursors shows every item once and in order.
@@ -55,6 +55,72 @@ pub async fn pages_cover_everything_once(store: Arc<dyn Store>) {
     let done = world.store.trial_list(big.id, Some(TrialState::Succeeded), 0, 9).await.expect("a page");
     assert_eq!(done.items[0].metrics, finish(0.9).metrics);
     assert_eq!(done.items[0], world.trial(leased[7].trial_id).await);
+}
+
+/// Statistics read the trials that the list shows, with the one metric they need.
+pub async fn outcomes_are_the_listed_trials(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let sweep = world.submit(2, 3).await;
+    let other = world.submit(1, 1).await;
+    let leased = world.claim(4).await;
+    for (lease, accuracy) in leased[..2].iter().zip([0.9, 0.8]) {
+        world
+            .store
+            .attempt_complete(world.fence(lease), finish(accuracy), world.now)
+            .await
+            .expect("completed");
+    }
+    let mut diverged = finish(0.1);
+    diverged.diverged_step = Some(7);
+    diverged.metrics = [("only_here".to_owned(), 3.0)].into();
+    world.store.attempt_complete(world.fence(&leased[2]), diverged, world.now).await.expect("completed");
+    let listed = world.store.trial_list(sweep.id, None, 0, 10).await.expect("a page").items;
+    for metric in [Some("test_loss"), Some("nothing"), None] {
+        let mut expected = listed.clone();
+        for trial in &mut expected {
+            trial.report = None;
+            trial.metrics.retain(|name, _| Some(name.as_str()) == metric);
+        }
+        let outcomes = world.store.trial_outcomes(sweep.id, metric).await.expect("stored");
+        assert_eq!(outcomes, expected, "{metric:?}");
+    }
+    let names = world.store.sweep_final_names(sweep.id).await.expect("stored");
+    assert_eq!(names, ["only_here", "test_accuracy", "test_loss"]);
+    assert!(world.store.sweep_final_names(other.id).await.expect("stored").is_empty());
+    let unknown = motif_sweep::ids::SweepId(world.id());
+    assert!(matches!(world.store.trial_outcomes(unknown, None).await, Err(StoreError::NotFound(_))));
+    assert!(matches!(world.store.sweep_final_names(unknown).await, Err(StoreError::NotFound(_))));
+}
+
+/// A curve that is read again shows what was logged since, and an attempt that replaces another replaces its points.
+pub async fn curves_follow_what_is_logged(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let sweep = world.submit(1, 2).await;
+    let leased = world.claim(2).await;
+    let send = async |lease, points| {
+        world.store.attempt_points(world.fence(lease), points, world.now).await.expect("stored");
+    };
+    let curve = async |world: &World| {
+        let samples = world.store.sweep_curve(sweep.id, "train_loss").await.expect("stored");
+        samples.iter().map(|s| (s.seed, s.step, s.value)).collect::<Vec<_>>()
+    };
+    send(&leased[0], vec![point(0, 2.0)]).await;
+    assert_eq!(curve(&world).await, [(0, 0, 2.0)]);
+    send(&leased[0], vec![point(1, 1.0)]).await;
+    send(&leased[1], vec![point(0, 5.0)]).await;
+    let all = [(0, 0, 2.0), (0, 10, 1.0), (1, 0, 5.0)];
+    assert_eq!(curve(&world).await, all);
+    world.store.attempt_complete(world.fence(&leased[0]), finish(0.9), world.now).await.expect("completed");
+    assert_eq!(curve(&world).await, all);
+    assert_eq!(curve(&world).await, all);
+    assert!(world.store.sweep_curve(sweep.id, "other").await.expect("stored").is_empty());
+
+    world.wait_s(31);
+    world.store.attempts_reap(0.0, world.now).await.expect("a look");
+    let again = world.claim_one().await;
+    assert_eq!(curve(&world).await, all[..2]);
+    world.store.attempt_points(world.fence(&again), vec![point(0, 7.0)], world.now).await.expect("stored");
+    assert_eq!(curve(&world).await, [all[0], all[1], (1, 0, 7.0)]);
 }
 
 /// Conditions come in the order of the spec, each with its own counts.

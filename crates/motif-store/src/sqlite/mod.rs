@@ -4,6 +4,7 @@
 
 mod attempts;
 mod claims;
+mod curves;
 mod open;
 mod points;
 mod reports;
@@ -61,6 +62,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
     epoch: u64,
+    curves: curves::Cache,
     /// The latest `now` of a reap, to notice that the clock was set back; before the first, later than any.
     reaped_at_ms: AtomicI64,
 }
@@ -84,7 +86,8 @@ impl SqliteStore {
         let epoch = row.uint("value")?;
         let readers = open::connect_readers(&path, options.readers).await?;
         let writer = Writer::start(path, conn, lock);
-        Ok(Self { writer, readers, epoch, reaped_at_ms: AtomicI64::new(i64::MAX) })
+        let reaped_at_ms = AtomicI64::new(i64::MAX);
+        Ok(Self { writer, readers, epoch, curves: curves::Cache::default(), reaped_at_ms })
     }
 
     /// Finishes what is queued, closes the file and lets go of its lock; later calls are refused.
@@ -173,6 +176,10 @@ impl Store for SqliteStore {
         trials::list(&mut *self.read().await?, sweep, state, from, limit).await
     }
 
+    async fn trial_outcomes(&self, sweep: SweepId, metric: Option<&str>) -> Result<Vec<TrialRecord>> {
+        trials::outcomes(&mut *self.read().await?, sweep, metric).await
+    }
+
     async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>> {
         trials::attempts(&mut *self.read().await?, id).await
     }
@@ -185,8 +192,12 @@ impl Store for SqliteStore {
         points::names(&mut *self.read().await?, id).await
     }
 
+    async fn sweep_final_names(&self, id: SweepId) -> Result<Vec<String>> {
+        trials::final_names(&mut *self.read().await?, id).await
+    }
+
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>> {
-        points::curve(&mut *self.read().await?, id, metric).await
+        curves::of_sweep(&mut *self.read().await?, &self.curves, id, metric).await
     }
 
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>> {

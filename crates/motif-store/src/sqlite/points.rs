@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     Result, StoreError,
-    records::{CurveSample, Fence, Moved, PointRecord},
+    records::{Fence, Moved, PointRecord},
 };
 
 /// Size of one packed value.
-const VALUE_BYTES: usize = 8;
+pub(super) const VALUE_BYTES: usize = 8;
 
 /// Adds points that are not there yet, lets the sweep's rule look at them, and returns the next `seq` expected.
 pub(super) async fn append(
@@ -175,44 +175,4 @@ pub(super) async fn names(conn: &mut SqliteConnection, id: SweepId) -> Result<Ve
         names.extend(row.json::<Vec<String>>("names")?);
     }
     Ok(names.into_iter().collect())
-}
-
-/// One metric of all trials' newest attempts. The metric's place differs between schemas; `+ 1` because blobs count
-/// from 1.
-pub(super) const CURVE: &str = "with places as materialized (
-        select s.n, 8 * name.key + 1 as place
-        from sweep_metrics m join metric_schemas s on s.n = m.metric_schema, json_each(s.names) name
-        where m.sweep = ?1 and name.value = ?2
-    )
-    select t.condition, t.seed, p.step, p.epoch, substr(p.packed, places.place, 8) as value
-    from trials t
-    join attempts a on a.trial = t.n and a.number = t.attempt
-    join points p on p.attempt = a.n
-    join places on places.n = p.metric_schema
-    where t.sweep = ?1
-    order by t.position, p.seq";
-
-/// One metric over training for all trials of a sweep.
-pub(super) async fn curve(
-    conn: &mut SqliteConnection,
-    id: SweepId,
-    metric: &str,
-) -> Result<Vec<CurveSample>> {
-    let sweep = sweeps::row_of(conn, id).await?;
-    let rows = sqlx::query(CURVE).bind(sweep).bind(metric).fetch_all(conn).await?;
-    let mut samples = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let bytes = row.bytes("value")?;
-        let value = <[u8; VALUE_BYTES]>::try_from(bytes.as_slice())
-            .map_err(|_| StoreError::Corrupt(format!("a value of {} bytes", bytes.len())))?;
-        samples.push(CurveSample {
-            condition: row.uint("condition")?,
-            seed: row.int("seed")?.cast_unsigned(),
-            step: row.uint("step")?,
-            epoch: row.real("epoch")?,
-            value: f64::from_le_bytes(value),
-        });
-    }
-    samples.sort_by_key(|sample| (sample.condition, sample.seed, sample.step));
-    Ok(samples)
 }

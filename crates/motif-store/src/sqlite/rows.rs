@@ -67,6 +67,8 @@ pub(super) trait Columns {
     fn flag(&self, column: &'static str) -> Result<bool>;
     /// A float.
     fn real(&self, column: &'static str) -> Result<f64>;
+    /// A float or nothing.
+    fn opt_real(&self, column: &'static str) -> Result<Option<f64>>;
     /// A text.
     fn text(&self, column: &'static str) -> Result<String>;
     /// A text or nothing.
@@ -115,6 +117,10 @@ impl Columns for SqliteRow {
     }
 
     fn real(&self, column: &'static str) -> Result<f64> {
+        Ok(self.try_get(column)?)
+    }
+
+    fn opt_real(&self, column: &'static str) -> Result<Option<f64>> {
         Ok(self.try_get(column)?)
     }
 

@@ -6,7 +6,7 @@ use motif_sweep::lifecycle::{Policy, TrialState};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, attempts, claims, open, points, stopping, sweeps, trials};
+use super::{Options, SqliteStore, attempts, claims, curves, open, stopping, sweeps, trials};
 use crate::{Store, StoreError, conformance::World};
 
 struct Opened {
@@ -59,7 +59,13 @@ async fn frequent_statements_use_indexes() {
             stopping::OTHERS,
             "SEARCH standings USING COVERING INDEX standings_at (sweep=? AND epoch=?)",
         ),
-        ("curve", points::CURVE, "SEARCH p USING PRIMARY KEY (attempt=?)"),
+        ("outcomes", trials::OUTCOMES, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=?)"),
+        (
+            "attempts of a curve",
+            curves::ATTEMPTS,
+            "SEARCH a USING INDEX sqlite_autoindex_attempts_2 (trial=? AND number=?)",
+        ),
+        ("points of a curve", curves::POINTS, "SEARCH p USING PRIMARY KEY (attempt=?)"),
     ];
     for (name, sql, expected) in statements {
         let steps = plan(&mut conn, sql).await;

@@ -58,6 +58,51 @@ pub(super) const LIST_STATE: &str =
     left join results r on r.trial = t.n
     where t.sweep = ? and t.position >= ? and t.state = ? order by t.position limit ?";
 
+/// All of a sweep's trials: the same columns, without the report and with one final metric.
+pub(super) const OUTCOMES: &str =
+    "select t.n, t.id, t.condition, t.seed, t.position, t.state, t.cancel_requested, t.attempt, t.failures,
+        t.crashes, t.total_steps, t.finished_at, s.id as sweep_id, c.label,
+        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, null as report,
+        t.stop_step, t.stop_epoch, t.stop_reason, r.stopped_step, r.stopped_epoch, m.value as metric
+    from trials t
+    join sweeps s on s.n = t.sweep
+    join conditions c on c.sweep = t.sweep and c.position = t.condition
+    left join attempts a on a.trial = t.n and a.number = t.attempt
+    left join workers w on w.n = a.worker
+    left join results r on r.trial = t.n
+    left join final_metrics m on m.trial = t.n and m.name = ?2
+    where t.sweep = ?1 order by t.position";
+
+/// All of a sweep's trials, as statistics read them.
+pub(super) async fn outcomes(
+    conn: &mut SqliteConnection,
+    sweep: SweepId,
+    metric: Option<&str>,
+) -> Result<Vec<TrialRecord>> {
+    let sweep = sweeps::row_of(conn, sweep).await?;
+    let rows = sqlx::query(OUTCOMES).bind(sweep).bind(metric).fetch_all(&mut *conn).await?;
+    let mut metrics = Metrics::new();
+    for row in &rows {
+        if let (Some(name), Some(value)) = (metric, row.opt_real("metric")?) {
+            metrics.insert(row.int("n")?, BTreeMap::from([(name.to_owned(), value)]));
+        }
+    }
+    rows.iter().map(|row| read(row, &mut metrics)).collect()
+}
+
+/// Each name that a final metric of a sweep has.
+pub(super) const FINAL_NAMES: &str = "select distinct m.name
+    from trials t join final_metrics m on m.trial = t.n where t.sweep = ?";
+
+/// Names of all final metrics in a sweep, sorted.
+pub(super) async fn final_names(conn: &mut SqliteConnection, id: SweepId) -> Result<Vec<String>> {
+    let sweep = sweeps::row_of(conn, id).await?;
+    let rows = sqlx::query(FINAL_NAMES).bind(sweep).fetch_all(conn).await?;
+    let mut names = rows.iter().map(|row| row.text("name")).collect::<Result<Vec<_>>>()?;
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// One trial.
 pub(super) async fn get(conn: &mut SqliteConnection, id: TrialId) -> Result<TrialRecord> {
     let row = sqlx::query(ONE).bind(id.0.as_bytes().as_slice()).fetch_optional(&mut *conn).await?;

@@ -26,7 +26,7 @@ fn with(claim: &str) -> Result<SweepSpec, motif_sweep::errors::SpecErrors> {
 fn groups(claim: &str) -> Vec<claims::ClaimGroup> {
     let spec = with(claim).unwrap_or_else(|errors| panic!("{errors}"));
     let plan = spec.plan().unwrap();
-    claims::groups(&spec.claims[0], &plan.conditions)
+    claims::groups(&spec, &spec.claims[0], &plan.conditions)
 }
 
 /// Field, and what the message holds.

@@ -69,8 +69,7 @@ export interface paths {
         put?: never;
         /**
          * Add logged points
-         * @description Points that are already there are ignored; the reply says from where to go on, and whether to stop early. The same
-         *     points again are answered the same.
+         * @description Points that are already there are ignored; the reply says from where to go on.
          */
         post: operations["attempt_metrics"];
         delete?: never;
@@ -302,6 +301,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/anova": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Analyse the variance over the swept axes
+         * @description Main effects and two-way interactions of the crossed conditions, with seeds as complete blocks. Where there is no whole
+         *     grid the answer says why in `refused`.
+         */
+        get: operations["sweep_anova"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sweeps/{id}/cancel": {
         parameters: {
             query?: never;
@@ -374,7 +394,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/sweeps/{id}/leaderboard": {
+    "/api/v1/sweeps/{id}/importance": {
         parameters: {
             query?: never;
             header?: never;
@@ -382,11 +402,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rank a search's conditions
-         * @description By the mean of the metric's value over all trials that were trained to the end or stopped early, the latter with what
-         *     they measured last. For searches: nothing here is an estimate of what the best condition would reach again.
+         * Find how much each swept key matters
+         * @description The share of the variance between conditions that each key explains by itself: by analysis of variance where the
+         *     conditions are a whole grid, else by functional analysis of variance over a forest of regression trees. R² out of
+         *     sample says whether the shares mean anything.
          */
-        get: operations["sweep_leaderboard"];
+        get: operations["sweep_importance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -489,27 +510,6 @@ export interface paths {
         };
         /** List a sweep's trials in queue order */
         get: operations["sweep_trials"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sweeps/{id}/verdicts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Answer a sweep's claims
-         * @description Each claim of the spec is supported, not supported or undecided, by the interval of its effect over the seeds. Before
-         *     all trials have ended the answers are preliminary (`complete` is false).
-         */
-        get: operations["sweep_verdicts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -676,6 +676,35 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Main effects and two-way interactions of a sweep's crossed conditions. */
+        Anova: {
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /** @description The factors with two or more levels. */
+            factors: components["schemas"]["FactorRow"][];
+            /** @description How it was made, in words. */
+            method: string;
+            /** @description The metric. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Number of values.
+             */
+            n: number;
+            /** @description What a reader must know. */
+            notes: string[];
+            /** @description Why there is no table; absent when there is one. */
+            refused?: string | null;
+            /** @description The table: blocks, main effects, interactions, residual, total. */
+            rows: components["schemas"]["EffectRow"][];
+            /** @description Seeds that every cell has a value of: the blocks. */
+            seeds: number[];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
         /** @description An attempt: one lease of a trial. */
         AttemptRow: {
             /**
@@ -744,52 +773,6 @@ export interface components {
             wait_s?: number;
             /** @description The worker. */
             worker: components["schemas"]["WorkerHello"];
-        };
-        /** @description One test of a claim, and its outcome. */
-        ClaimVerdict: {
-            /**
-             * Format: int32
-             * @description Index of the claim in the spec.
-             */
-            claim: number;
-            /**
-             * Format: double
-             * @description The mean effect over the seeds, in the metric's unit (for slopes: per doubling or per unit of the key).
-             */
-            effect?: number | null;
-            /** @description `ratio=2`, where the claim is tested for each value of a key. */
-            group?: string | null;
-            interval?: components["schemas"]["IntervalRow"] | null;
-            /**
-             * Format: double
-             * @description The smallest effect that matters.
-             */
-            margin: number;
-            /** @description The metric; `cos_theorem1.*` is its mean over the layers. */
-            metric: string;
-            /**
-             * Format: int64
-             * @description Number of seeds behind it: those with a value for every condition involved.
-             */
-            n: number;
-            /** @description What a reader must know: seeds left out, diverged trials, the closest rival. */
-            notes: string[];
-            /**
-             * Format: double
-             * @description Its two-sided p-value, not corrected.
-             */
-            p?: number | null;
-            /**
-             * Format: double
-             * @description Student's t of the mean effect against 0.
-             */
-            t?: number | null;
-            /** @description What was tested and by which rule it is answered, in words. */
-            test: string;
-            /** @description The claim in words. */
-            text: string;
-            /** @description The answer. */
-            verdict: components["schemas"]["VerdictKind"];
         };
         /** @description One condition against the baseline, paired on shared seeds. */
         ComparisonRow: {
@@ -870,7 +853,7 @@ export interface components {
              */
             sweep_id: string;
         };
-        /** @description The trial has come to an end; the result comes with it. */
+        /** @description The trial is trained; the result comes with it. */
         Completion: {
             /** @description The result. */
             report: components["schemas"]["TrialReport"];
@@ -1051,6 +1034,53 @@ export interface components {
          * @enum {string}
          */
         DivergedPolicy: "exclude" | "worst";
+        /**
+         * @description What a row of an analysis of variance stands for.
+         * @enum {string}
+         */
+        EffectKind: "blocks" | "main" | "interaction" | "residual" | "total";
+        /** @description One row of an analysis of variance. */
+        EffectRow: {
+            /**
+             * Format: int64
+             * @description Degrees of freedom.
+             */
+            df: number;
+            /**
+             * Format: double
+             * @description η²: share of the total sum of squares.
+             */
+            eta_sq?: number | null;
+            /**
+             * Format: double
+             * @description F against the residual.
+             */
+            f?: number | null;
+            /** @description Names of the factors: one for a main effect, two for an interaction, none otherwise. */
+            factors: string[];
+            /** @description What it stands for. */
+            kind: components["schemas"]["EffectKind"];
+            /**
+             * Format: double
+             * @description Mean square; absent of the total and without degrees of freedom.
+             */
+            mean_sq?: number | null;
+            /**
+             * Format: double
+             * @description Its p-value.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Partial η²: share of what this effect and the residual make up.
+             */
+            partial_eta_sq?: number | null;
+            /**
+             * Format: double
+             * @description Sum of squares.
+             */
+            sum_sq: number;
+        };
         /** @description A sweep with everything that is known of its trials. */
         ExportDocument: {
             /** @description The sweep. */
@@ -1065,6 +1095,15 @@ export interface components {
                 [key: string]: Record<string, never>;
             };
             result?: components["schemas"]["TrialReport"] | null;
+        };
+        /** @description A swept axis, or keys that vary together. */
+        FactorRow: {
+            /** @description Its keys. */
+            keys: string[];
+            /** @description Its values, as labels. */
+            levels: string[];
+            /** @description Its keys, joined by ` + `. */
+            name: string;
         };
         /** @description The attempt met an error. */
         Failure: {
@@ -1120,8 +1159,72 @@ export interface components {
              * @description The lease lasts this long from now, in seconds.
              */
             lease_s: number;
-            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
-            stop?: boolean;
+        };
+        /** @description How much each swept key matters for a metric. */
+        Importance: {
+            /**
+             * Format: int64
+             * @description Conditions behind it.
+             */
+            conditions: number;
+            /** @description The same in words. */
+            description: string;
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /**
+             * Format: double
+             * @description What the main effects leave: interactions, as a share.
+             */
+            interactions?: number | null;
+            method?: components["schemas"]["ImportanceMethod"] | null;
+            /** @description The metric. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Values behind it.
+             */
+            n: number;
+            /** @description What a reader must know. */
+            notes: string[];
+            /**
+             * Format: double
+             * @description Share of the variance between conditions that is predicted out of sample, R²: near 0 or below, the shares say
+             *     nothing. Absent where nothing could be left out.
+             */
+            r_squared?: number | null;
+            /** @description What was left out to find R², in words. */
+            r_squared_of: string;
+            /** @description Why nothing is said; absent when something is. */
+            refused?: string | null;
+            /** @description The keys, the most important first. */
+            rows: components["schemas"]["ImportanceRow"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
+        /**
+         * @description How importance was found.
+         * @enum {string}
+         */
+        ImportanceMethod: "anova" | "fanova";
+        /** @description One key's importance. */
+        ImportanceRow: {
+            /** @description The keys. */
+            keys: string[];
+            /**
+             * Format: int64
+             * @description Number of different values.
+             */
+            levels: number;
+            /** @description The key, or the keys that vary together joined by ` + `. */
+            name: string;
+            /**
+             * Format: double
+             * @description Main effect: share of the variance between conditions.
+             */
+            share: number;
         };
         /** @description An interval for a mean. */
         IntervalRow: {
@@ -1147,66 +1250,16 @@ export interface components {
              * @description Number of seeds behind it.
              */
             n: number;
-        };
-        /** @description One condition of a search. */
-        LeaderRow: {
-            /**
-             * Format: int32
-             * @description Index of the condition.
-             */
-            condition: number;
-            /** @description Its trials by state. */
-            counts: components["schemas"]["StateCounts"];
-            /** @description Its name. */
-            label: string;
-            /**
-             * Format: double
-             * @description Mean of these values; a stopped trial counts with what it measured last.
-             */
-            mean: number;
             /**
              * Format: int64
-             * @description Number of values: trials trained to the end, and stopped ones.
+             * @description Resamples drawn, of a bootstrap.
              */
-            n: number;
-            /**
-             * Format: int32
-             * @description Its place, from 1.
-             */
-            rank: number;
-            /**
-             * Format: double
-             * @description Standard deviation (n − 1); absent when n < 2.
-             */
-            sd?: number | null;
-            /** @description The epochs at which the stopped ones among them ended, by seed. */
-            stopped_epochs: number[];
-        };
-        /** @description A search's conditions, the best first. */
-        Leaderboard: {
+            resamples?: number | null;
             /**
              * Format: int64
-             * @description Number of all conditions.
+             * @description Seed of the resamples, of a bootstrap.
              */
-            conditions: number;
-            /** @description Whether larger values are better. */
-            higher_is_better: boolean;
-            /** @description The metric. */
-            metric: string;
-            /** @description What a reader must know. */
-            notes: string[];
-            /**
-             * Format: int64
-             * @description Number of conditions that have a value.
-             */
-            ranked: number;
-            /** @description The first of those that have a value. */
-            rows: components["schemas"]["LeaderRow"][];
-            /**
-             * Format: uuid
-             * @description The sweep.
-             */
-            sweep_id: string;
+            seed?: number | null;
         };
         /** @description One trial, leased. */
         Lease: {
@@ -1224,8 +1277,6 @@ export interface components {
             config: Record<string, never>;
             /** @description Hex BLAKE3 of the dataset's content. */
             dataset_hash: string;
-            /** @description Whether its points decide if it goes on: then they are not to wait for others. */
-            judged?: boolean;
             /** @description How long the lease lasts, how often to send a heartbeat. */
             policy: Record<string, never>;
             /**
@@ -1372,8 +1423,6 @@ export interface components {
              * @description All points below this `seq` are stored: send from here.
              */
             next_seq: number;
-            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
-            stop?: boolean;
         };
         /** @description A built-in preset. */
         PresetRow: {
@@ -1501,11 +1550,6 @@ export interface components {
              * @description Waiting.
              */
             queued: number;
-            /**
-             * Format: int64
-             * @description Ended early by the sweep's rule.
-             */
-            stopped: number;
             /**
              * Format: int64
              * @description Trained to the end.
@@ -1681,7 +1725,7 @@ export interface components {
             /** @description Pass as `cursor` for the next page; absent on the last. */
             next_cursor?: string | null;
         };
-        /** @description What a worker reports of a trial that has come to an end. */
+        /** @description What a worker reports of a trial that it trained to the end. */
         TrialReport: {
             /**
              * Format: double
@@ -1690,7 +1734,7 @@ export interface components {
             diagnostics_s?: number | null;
             /**
              * Format: int64
-             * @description The step at which it diverged, if it did.
+             * @description The step at which it diverged; absent when it succeeded.
              */
             diverged_step?: number | null;
             /**
@@ -1698,13 +1742,13 @@ export interface components {
              * @description Seconds of them spent on the test examples; absent from a worker that does not measure them.
              */
             evaluation_s?: number | null;
-            /** @description Final metrics by name, those last measured of a trial that was stopped; `null` where not finite. */
+            /** @description Final metrics by name; `null` where not finite. */
             metrics: {
                 [key: string]: number | null;
             };
             /** @description Where and by what it was made. */
             provenance: components["schemas"]["Provenance"];
-            /** @description Hash over the final weights and metrics, and over how the trial ended: with a stop, also where. */
+            /** @description Hash over the final weights and metrics. */
             result_hash: string;
             /**
              * Format: double
@@ -1716,16 +1760,6 @@ export interface components {
              * @description Minibatches done.
              */
             steps: number;
-            /**
-             * Format: double
-             * @description The same in epochs.
-             */
-            stopped_epoch?: number | null;
-            /**
-             * Format: int64
-             * @description The step at which it was stopped early, if it was; never with `diverged_step`.
-             */
-            stopped_step?: number | null;
             /**
              * Format: double
              * @description Seconds from the first step to the last, as the worker saw them; outside the hash.
@@ -1778,12 +1812,9 @@ export interface components {
              * @description Final value of the sweep's metric; `null` while there is none.
              */
             metric?: number | null;
-            /** @description Why it failed, or was stopped early, in words. */
+            /** @description Why it failed, in words. */
             reason?: string | null;
-            /**
-             * @description Hash over the final weights and metrics; absent from a trial that was stopped, which another run would end
-             *     elsewhere.
-             */
+            /** @description Hash over the final weights and metrics. */
             result_hash?: string | null;
             /**
              * Format: int64
@@ -1802,18 +1833,6 @@ export interface components {
              * @description Minibatches done by the newest attempt.
              */
             step: number;
-            /** @description Whether it was decided that it ends early, whatever became of it. */
-            stop_decided: boolean;
-            /**
-             * Format: double
-             * @description The same in epochs.
-             */
-            stopped_epoch?: number | null;
-            /**
-             * Format: int64
-             * @description The step at which it was stopped early.
-             */
-            stopped_step?: number | null;
             /**
              * Format: uuid
              * @description Its sweep.
@@ -1826,38 +1845,6 @@ export interface components {
             total_steps?: number | null;
             /** @description Name of the worker that holds it or held it last. */
             worker?: string | null;
-        };
-        /**
-         * @description The answer to a claim.
-         * @enum {string}
-         */
-        VerdictKind: "supported" | "not_supported" | "undecided";
-        /** @description All claims of a sweep. */
-        Verdicts: {
-            /**
-             * Format: double
-             * @description The error of the whole family: that any claim is decided wrongly.
-             */
-            alpha: number;
-            /** @description One row per test, by claim. */
-            claims: components["schemas"]["ClaimVerdict"][];
-            /** @description Whether every trial that a claim rests on has ended. */
-            complete: boolean;
-            /** @description How they share it, in words. */
-            correction: string;
-            /** @description What happened to diverged trials. */
-            diverged: components["schemas"]["DivergedPolicy"];
-            /**
-             * Format: uuid
-             * @description The sweep.
-             */
-            sweep_id: string;
-            /**
-             * Format: int64
-             * @description Number of tests that share it.
-             */
-            tests: number;
-            verdict?: components["schemas"]["VerdictKind"] | null;
         };
         /** @description Who a worker is. */
         WorkerHello: {
@@ -3453,6 +3440,97 @@ export interface operations {
             };
         };
     };
+    sweep_anova: {
+        parameters: {
+            query?: {
+                /** @description The metric; the sweep's own unless given. */
+                metric?: string;
+                /** @description `exclude` (default) leaves diverged trials out; `worst` gives them the sweep's worst value. */
+                diverged?: components["schemas"]["DivergedPolicy"];
+            };
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table, or why there is none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Anova"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sweep_cancel: {
         parameters: {
             query?: never;
@@ -3825,13 +3903,13 @@ export interface operations {
             };
         };
     };
-    sweep_leaderboard: {
+    sweep_importance: {
         parameters: {
             query?: {
                 /** @description The metric; the sweep's own unless given. */
                 metric?: string;
-                /** @description Conditions at the most, 1 to 500; 50 unless given. */
-                limit?: number;
+                /** @description `exclude` (default) leaves diverged trials out; `worst` gives them the sweep's worst value. */
+                diverged?: components["schemas"]["DivergedPolicy"];
             };
             header?: never;
             path: {
@@ -3842,13 +3920,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The best conditions. */
+            /** @description The shares, or why there are none. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Leaderboard"];
+                    "application/json": components["schemas"]["Importance"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */
@@ -4294,6 +4372,8 @@ export interface operations {
                 metric?: string;
                 /** @description `exclude` (default) leaves diverged trials out and counts them; `worst` gives them the sweep's worst value. */
                 diverged?: components["schemas"]["DivergedPolicy"];
+                /** @description `student_t` (default), or `bca`: a bias-corrected and accelerated bootstrap of 10,000 resamples with a fixed seed. */
+                interval?: string;
             };
             header?: never;
             path: {
@@ -4404,92 +4484,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrialPage"];
-                };
-            };
-            /** @description A parameter or the body is not what is expected; `errors` names it. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No token, or one that is unknown or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The token lacks the scope `read`. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many requests at once; `retry-after` says when to try again. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A fault of the server. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The store cannot be used at the moment; nothing was changed. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    sweep_verdicts: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The sweep. */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description One row per test. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Verdicts"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */
