@@ -15,7 +15,7 @@ fn places(n: usize, variables: usize, seed: u64, of: impl Fn(&[f64]) -> f64) -> 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let x: Vec<Vec<f64>> = (0..n).map(|_| (0..variables).map(|_| uniform(&mut rng)).collect()).collect();
     let rank = |value: f64, variable: usize| {
-        u32::try_from(x.iter().filter(|row| row[variable] < value).count()).unwrap()
+        u32::try_from(x.iter().filter(|row| row[variable] < value).count()).expect("few places")
     };
     x.iter()
         .map(|row| Place {
