@@ -74,7 +74,7 @@ fn the_sweeps_of_the_readme_plan() {
         .collect();
     assert_eq!(texts.len(), 2);
     let conditions: Vec<usize> = texts.iter().map(|text| crate::spec::plan(text).conditions.len()).collect();
-    assert_eq!(conditions, [4, 512]);
+    assert_eq!(conditions, [4, 896]);
 }
 
 /// The searches behind the presets' rates: sweeps that anybody can submit, none of which looks at the test split.

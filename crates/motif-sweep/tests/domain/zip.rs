@@ -20,12 +20,12 @@ fn a_zip_is_one_factor_of_the_product() {
     assert_eq!(
         labels(&plan),
         [
-            "ratio=1 rates.w=0.1 rates.v=0.4",
-            "ratio=1 rates.w=0.2 rates.v=0.5",
-            "ratio=1 rates.w=0.3 rates.v=0.5",
-            "ratio=2 rates.w=0.1 rates.v=0.4",
-            "ratio=2 rates.w=0.2 rates.v=0.5",
-            "ratio=2 rates.w=0.3 rates.v=0.5",
+            "ratio=1 rates.w=0.1",
+            "ratio=1 rates.w=0.2",
+            "ratio=1 rates.w=0.3",
+            "ratio=2 rates.w=0.1",
+            "ratio=2 rates.w=0.2",
+            "ratio=2 rates.w=0.3",
         ]
     );
     let last = &plan.conditions[5];
@@ -39,8 +39,24 @@ fn zips_are_crossed_with_each_other_and_arms_stay_apart() {
                 init_scale_v = [0.1, 0.2]\n[[arms]]\nrule = \"bp\"";
     let plan = plan(text);
     assert_eq!(plan.conditions.len(), 5);
-    assert_eq!(plan.conditions[1].label, "hidden={8} epochs=1 ratio=2 init_scale_v=0.2");
+    assert_eq!(plan.conditions[1].label, "hidden={8} ratio=2");
     assert_eq!(plan.conditions[4].label, "rule=bp");
+}
+
+/// A label shows as many of a zip's keys as tell its rows apart.
+#[test]
+fn labels_leave_out_what_follows() {
+    let text = |second: &str| {
+        format!(
+            "name = \"a\"\n[[zip]]\nrule = [\"sal\", \"sal\", \"bp\"]\n\"rates.w\" = {second}\nclip_norm = [0.3, 0.4, 0.5]"
+        )
+    };
+    assert_eq!(
+        labels(&plan(&text("[0.1, 0.2, 0.2]"))),
+        ["rule=sal rates.w=0.1", "rule=sal rates.w=0.2", "rule=bp rates.w=0.2"]
+    );
+    let all = plan(&text("[0.1, 0.1, 0.2]"));
+    assert_eq!(labels(&all)[0], "rule=sal rates.w=0.1 clip_norm=0.3");
 }
 
 #[test]

@@ -69,7 +69,8 @@ export interface paths {
         put?: never;
         /**
          * Add logged points
-         * @description Points that are already there are ignored; the reply says from where to go on.
+         * @description Points that are already there are ignored; the reply says from where to go on, and whether to stop early. The same
+         *     points again are answered the same.
          */
         post: operations["attempt_metrics"];
         delete?: never;
@@ -416,6 +417,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/leaderboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rank a search's conditions
+         * @description By the mean of the metric's value over all trials that were trained to the end or stopped early, the latter with what
+         *     they measured last. For searches: nothing here is an estimate of what the best condition would reach again.
+         */
+        get: operations["sweep_leaderboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sweeps/{id}/ledger": {
         parameters: {
             query?: never;
@@ -510,6 +532,27 @@ export interface paths {
         };
         /** List a sweep's trials in queue order */
         get: operations["sweep_trials"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answer a sweep's claims
+         * @description Each claim of the spec is supported, not supported or undecided, by the interval of its effect over the seeds. Before
+         *     all trials have ended the answers are preliminary (`complete` is false).
+         */
+        get: operations["sweep_verdicts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -774,6 +817,52 @@ export interface components {
             /** @description The worker. */
             worker: components["schemas"]["WorkerHello"];
         };
+        /** @description One test of a claim, and its outcome. */
+        ClaimVerdict: {
+            /**
+             * Format: int32
+             * @description Index of the claim in the spec.
+             */
+            claim: number;
+            /**
+             * Format: double
+             * @description The mean effect over the seeds, in the metric's unit (for slopes: per doubling or per unit of the key).
+             */
+            effect?: number | null;
+            /** @description `ratio=2`, where the claim is tested for each value of a key. */
+            group?: string | null;
+            interval?: components["schemas"]["IntervalRow"] | null;
+            /**
+             * Format: double
+             * @description The smallest effect that matters.
+             */
+            margin: number;
+            /** @description The metric; `cos_theorem1.*` is its mean over the layers. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Number of seeds behind it: those with a value for every condition involved.
+             */
+            n: number;
+            /** @description What a reader must know: seeds left out, diverged trials, the closest rival. */
+            notes: string[];
+            /**
+             * Format: double
+             * @description Its two-sided p-value, not corrected.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Student's t of the mean effect against 0.
+             */
+            t?: number | null;
+            /** @description What was tested and by which rule it is answered, in words. */
+            test: string;
+            /** @description The claim in words. */
+            text: string;
+            /** @description The answer. */
+            verdict: components["schemas"]["VerdictKind"];
+        };
         /** @description One condition against the baseline, paired on shared seeds. */
         ComparisonRow: {
             /**
@@ -853,7 +942,7 @@ export interface components {
              */
             sweep_id: string;
         };
-        /** @description The trial is trained; the result comes with it. */
+        /** @description The trial has come to an end; the result comes with it. */
         Completion: {
             /** @description The result. */
             report: components["schemas"]["TrialReport"];
@@ -1159,6 +1248,8 @@ export interface components {
              * @description The lease lasts this long from now, in seconds.
              */
             lease_s: number;
+            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
+            stop?: boolean;
         };
         /** @description How much each swept key matters for a metric. */
         Importance: {
@@ -1261,6 +1352,66 @@ export interface components {
              */
             seed?: number | null;
         };
+        /** @description One condition of a search. */
+        LeaderRow: {
+            /**
+             * Format: int32
+             * @description Index of the condition.
+             */
+            condition: number;
+            /** @description Its trials by state. */
+            counts: components["schemas"]["StateCounts"];
+            /** @description Its name. */
+            label: string;
+            /**
+             * Format: double
+             * @description Mean of these values; a stopped trial counts with what it measured last.
+             */
+            mean: number;
+            /**
+             * Format: int64
+             * @description Number of values: trials trained to the end, and stopped ones.
+             */
+            n: number;
+            /**
+             * Format: int32
+             * @description Its place, from 1.
+             */
+            rank: number;
+            /**
+             * Format: double
+             * @description Standard deviation (n − 1); absent when n < 2.
+             */
+            sd?: number | null;
+            /** @description The epochs at which the stopped ones among them ended, by seed. */
+            stopped_epochs: number[];
+        };
+        /** @description A search's conditions, the best first. */
+        Leaderboard: {
+            /**
+             * Format: int64
+             * @description Number of all conditions.
+             */
+            conditions: number;
+            /** @description Whether larger values are better. */
+            higher_is_better: boolean;
+            /** @description The metric. */
+            metric: string;
+            /** @description What a reader must know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description Number of conditions that have a value.
+             */
+            ranked: number;
+            /** @description The first of those that have a value. */
+            rows: components["schemas"]["LeaderRow"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
         /** @description One trial, leased. */
         Lease: {
             /**
@@ -1277,6 +1428,8 @@ export interface components {
             config: Record<string, never>;
             /** @description Hex BLAKE3 of the dataset's content. */
             dataset_hash: string;
+            /** @description Whether its points decide if it goes on: then they are not to wait for others. */
+            judged?: boolean;
             /** @description How long the lease lasts, how often to send a heartbeat. */
             policy: Record<string, never>;
             /**
@@ -1423,6 +1576,8 @@ export interface components {
              * @description All points below this `seq` are stored: send from here.
              */
             next_seq: number;
+            /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
+            stop?: boolean;
         };
         /** @description A built-in preset. */
         PresetRow: {
@@ -1550,6 +1705,11 @@ export interface components {
              * @description Waiting.
              */
             queued: number;
+            /**
+             * Format: int64
+             * @description Ended early by the sweep's rule.
+             */
+            stopped: number;
             /**
              * Format: int64
              * @description Trained to the end.
@@ -1725,7 +1885,7 @@ export interface components {
             /** @description Pass as `cursor` for the next page; absent on the last. */
             next_cursor?: string | null;
         };
-        /** @description What a worker reports of a trial that it trained to the end. */
+        /** @description What a worker reports of a trial that has come to an end. */
         TrialReport: {
             /**
              * Format: double
@@ -1734,7 +1894,7 @@ export interface components {
             diagnostics_s?: number | null;
             /**
              * Format: int64
-             * @description The step at which it diverged; absent when it succeeded.
+             * @description The step at which it diverged, if it did.
              */
             diverged_step?: number | null;
             /**
@@ -1742,13 +1902,13 @@ export interface components {
              * @description Seconds of them spent on the test examples; absent from a worker that does not measure them.
              */
             evaluation_s?: number | null;
-            /** @description Final metrics by name; `null` where not finite. */
+            /** @description Final metrics by name, those last measured of a trial that was stopped; `null` where not finite. */
             metrics: {
                 [key: string]: number | null;
             };
             /** @description Where and by what it was made. */
             provenance: components["schemas"]["Provenance"];
-            /** @description Hash over the final weights and metrics. */
+            /** @description Hash over the final weights and metrics, and over how the trial ended: with a stop, also where. */
             result_hash: string;
             /**
              * Format: double
@@ -1760,6 +1920,16 @@ export interface components {
              * @description Minibatches done.
              */
             steps: number;
+            /**
+             * Format: double
+             * @description The same in epochs.
+             */
+            stopped_epoch?: number | null;
+            /**
+             * Format: int64
+             * @description The step at which it was stopped early, if it was; never with `diverged_step`.
+             */
+            stopped_step?: number | null;
             /**
              * Format: double
              * @description Seconds from the first step to the last, as the worker saw them; outside the hash.
@@ -1812,9 +1982,12 @@ export interface components {
              * @description Final value of the sweep's metric; `null` while there is none.
              */
             metric?: number | null;
-            /** @description Why it failed, in words. */
+            /** @description Why it failed, or was stopped early, in words. */
             reason?: string | null;
-            /** @description Hash over the final weights and metrics. */
+            /**
+             * @description Hash over the final weights and metrics; absent from a trial that was stopped, which another run would end
+             *     elsewhere.
+             */
             result_hash?: string | null;
             /**
              * Format: int64
@@ -1833,6 +2006,18 @@ export interface components {
              * @description Minibatches done by the newest attempt.
              */
             step: number;
+            /** @description Whether it was decided that it ends early, whatever became of it. */
+            stop_decided: boolean;
+            /**
+             * Format: double
+             * @description The same in epochs.
+             */
+            stopped_epoch?: number | null;
+            /**
+             * Format: int64
+             * @description The step at which it was stopped early.
+             */
+            stopped_step?: number | null;
             /**
              * Format: uuid
              * @description Its sweep.
@@ -1845,6 +2030,38 @@ export interface components {
             total_steps?: number | null;
             /** @description Name of the worker that holds it or held it last. */
             worker?: string | null;
+        };
+        /**
+         * @description The answer to a claim.
+         * @enum {string}
+         */
+        VerdictKind: "supported" | "not_supported" | "undecided";
+        /** @description All claims of a sweep. */
+        Verdicts: {
+            /**
+             * Format: double
+             * @description The error of the whole family: that any claim is decided wrongly.
+             */
+            alpha: number;
+            /** @description One row per test, by claim. */
+            claims: components["schemas"]["ClaimVerdict"][];
+            /** @description Whether every trial that a claim rests on has ended. */
+            complete: boolean;
+            /** @description How they share it, in words. */
+            correction: string;
+            /** @description What happened to diverged trials. */
+            diverged: components["schemas"]["DivergedPolicy"];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+            /**
+             * Format: int64
+             * @description Number of tests that share it.
+             */
+            tests: number;
+            verdict?: components["schemas"]["VerdictKind"] | null;
         };
         /** @description Who a worker is. */
         WorkerHello: {
@@ -3994,6 +4211,97 @@ export interface operations {
             };
         };
     };
+    sweep_leaderboard: {
+        parameters: {
+            query?: {
+                /** @description The metric; the sweep's own unless given. */
+                metric?: string;
+                /** @description Conditions at the most, 1 to 500; 50 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The best conditions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Leaderboard"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sweep_ledger: {
         parameters: {
             query?: never;
@@ -4484,6 +4792,92 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrialPage"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_verdicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One row per test. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdicts"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */
