@@ -37,7 +37,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The whole service.
 pub(crate) fn router(state: ServerState) -> Router {
     let secure = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
-    let not_compressed = DefaultPredicate::new().and(NotForContentType::new("application/octet-stream"));
+    let not_compressed = DefaultPredicate::new()
+        .and(NotForContentType::new("application/octet-stream"))
+        .and(NotForContentType::new(routes::PARQUET));
     // From the outermost to the innermost.
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(own_request_id))

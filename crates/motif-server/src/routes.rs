@@ -7,6 +7,7 @@ mod attempts;
 mod claims;
 mod datasets;
 mod events;
+mod export;
 mod presets;
 mod schemas;
 mod statistics;
@@ -27,6 +28,8 @@ use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
     routes,
 };
+
+pub(crate) use export::PARQUET;
 
 use crate::{
     auth::{self, Access},
@@ -131,7 +134,7 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(statistics::sweep_comparisons))
         .operation(Read, routes!(statistics::sweep_curves))
         .operation(Read, routes!(statistics::sweep_ledger))
-        .operation(Read, routes!(statistics::sweep_export))
+        .operation(Read, routes!(export::sweep_export))
         .operation(Read, routes!(workers::worker_list))
         .operation(Read, routes!(presets::preset_list))
         .operation(ReadOrWorker, routes!(datasets::dataset_list))

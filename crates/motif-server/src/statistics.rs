@@ -4,13 +4,11 @@
 
 mod comparisons;
 mod curves;
-mod export;
 mod ledger;
 mod summary;
 
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
-pub(crate) use export::{ExportDocument, csv, document};
 pub(crate) use ledger::ledger;
 pub(crate) use summary::summary;
 
@@ -36,6 +34,11 @@ impl Material {
     pub(crate) fn metric_names(&self, also: Vec<String>) -> Vec<String> {
         let finals = self.trials.iter().flat_map(|trial| trial.metrics.keys().cloned());
         finals.chain(also).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The conditions by their index.
+    pub(crate) fn by_index(&self) -> BTreeMap<u32, &ConditionRecord> {
+        self.conditions.iter().map(|condition| (condition.index, condition)).collect()
     }
 
     /// Trials of one condition.

@@ -3,6 +3,7 @@
 //! Types only: no transport, no store, no decisions. Times are RFC 3339 in UTC, durations are in seconds and end in
 //! `_s`, ids are UUIDv7, numbers that are not finite are `null`.
 
+pub mod export;
 pub mod metrics;
 pub mod problem;
 pub mod statistics;
