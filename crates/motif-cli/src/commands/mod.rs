@@ -2,9 +2,11 @@
 
 pub(crate) mod datasets;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod look;
 mod preview;
+pub(crate) mod rerun;
 pub(crate) mod serve;
 pub(crate) mod sweeps;
 pub(crate) mod train;
