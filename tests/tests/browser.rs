@@ -1,4 +1,4 @@
-//! The dashboard in a real browser, over a real sweep: `motif up`, a sweep, then web/e2e in Chromium.
+//! The dashboard and a bundle in a real browser, over a real sweep: `motif up`, a sweep, then web/e2e in Chromium.
 
 use std::{
     path::Path,
@@ -41,7 +41,7 @@ each = "rule"
 fn the_dashboard_shows_a_finished_sweep_in_a_real_browser() -> anyhow::Result<()> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
     ensure!(
-        web.join("node_modules").is_dir() && web.join("dist/index.html").is_file(),
+        web.join("node_modules").is_dir() && web.join("dist/bundle/index.html").is_file(),
         "the dashboard is not built: run `cargo xtask test`, or `npm ci && npm run build` in web/"
     );
     let dir = tempfile::tempdir()?;
@@ -51,12 +51,16 @@ fn the_dashboard_shows_a_finished_sweep_in_a_real_browser() -> anyhow::Result<()
     // No server and no token is named: `motif up` has left them in the data directory.
     let report = motif_json(&up.data, &["submit", spec.to_str().context("utf-8")?, "--wait"])?;
     let sweep = report["sweep"]["id"].as_str().context("id")?;
+    let bundle = dir.path().join("bundle");
+    let exported = ["export", sweep, "--format", "bundle", "--out", bundle.to_str().context("utf-8")?];
+    motif_json(&up.data, &exported)?;
 
     let status = Command::new("npm")
         .args(["run", "--silent", "test:e2e"])
         .current_dir(&web)
         .env("MOTIF_E2E_URL", &up.dashboard)
         .env("MOTIF_E2E_SWEEP", sweep)
+        .env("MOTIF_E2E_BUNDLE", &bundle)
         .stdin(Stdio::null())
         .status()
         .context("npm runs (Node.js is needed)")?;

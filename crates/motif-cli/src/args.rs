@@ -55,8 +55,10 @@ pub(crate) enum Command {
     Trial(Trial),
     /// List the workers that the server knows.
     Workers,
-    /// Write a sweep's trials to a file.
+    /// Write a sweep to a file, or to a folder that needs no server.
     Export(Export),
+    /// Submit the spec of a bundle again and compare the results.
+    Rerun(Rerun),
     /// List, import, fetch and verify datasets.
     #[command(subcommand)]
     Dataset(Dataset),
@@ -327,22 +329,75 @@ pub(crate) enum Trial {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// One row per trial.
+    /// A table.
     Csv,
     /// One document.
     Json,
+    /// A table with types, for pandas, polars, DuckDB and R.
+    Parquet,
+    /// A folder: page, figures, data, methods, the spec to run it again.
+    Bundle,
+}
+
+impl ExportFormat {
+    /// The name by which the server knows it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportShape {
+    /// A row per trial.
+    Wide,
+    /// A row per trial, step and metric.
+    Long,
+}
+
+impl ExportShape {
+    /// The name by which the server knows it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Wide => "wide",
+            Self::Long => "long",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) sweep: SweepId,
-    /// The file's format.
+    /// The format.
     #[arg(long, value_enum, default_value = "csv")]
     pub(crate) format: ExportFormat,
-    /// The file to write; `-` is stdout.
+    /// What a row of a CSV or Parquet table is [default: wide].
+    #[arg(long, value_enum)]
+    pub(crate) shape: Option<ExportShape>,
+    /// The file to write, `-` is stdout; with --format bundle the folder, new or an earlier bundle.
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rerun {
+    /// The folder that `motif export --format bundle` wrote.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Wait until every trial has ended, then compare; exit status 1 when any result is another one.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Submit nothing: compare this sweep, which an earlier re-run submitted.
+    #[arg(long, value_name = "SWEEP")]
+    pub(crate) sweep: Option<String>,
+    /// Run although files differ from the bundle's manifest; they are named.
+    #[arg(long)]
+    pub(crate) accept_changes: bool,
 }
 
 #[derive(Debug, Subcommand)]

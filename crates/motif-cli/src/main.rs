@@ -2,6 +2,7 @@
 //! 2 wrong usage or input.
 
 mod args;
+mod bundle;
 mod commands;
 mod context;
 mod input;
@@ -14,7 +15,9 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use commands::{Outcome, datasets, doctor, look, presets, serve, sweeps, train, trials, up, worker};
+use commands::{
+    Outcome, datasets, doctor, export, look, presets, rerun, serve, sweeps, train, trials, up, worker,
+};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -80,7 +83,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Sweep(command) => sweeps::sweep(&global, &command).await,
             Command::Trial(command) => trials::run(&global, &command).await,
             Command::Workers => look::workers(&global).await,
-            Command::Export(args) => look::export(&global, &args).await,
+            Command::Export(args) => export::run(&global, &args).await,
+            Command::Rerun(args) => rerun::run(&global, &args).await,
             Command::Dataset(command) => datasets::run(&global, &command).await,
             Command::Token(command) => look::token(&global, &command).await,
             Command::Schema { of } => look::schema(of),

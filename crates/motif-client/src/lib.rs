@@ -8,6 +8,7 @@ pub mod api;
 pub mod download;
 mod error;
 mod http;
+pub mod reproduce;
 mod retry;
 mod transport;
 
@@ -26,8 +27,10 @@ pub use transport::{Method, Request, Response, Transport, TransportError};
 pub const API_BASE: &str = "/api/v1";
 /// Largest JSON document that is read.
 pub const RESPONSE_MAX_BYTES: usize = 64 << 20;
-/// Largest export that is read.
+/// Largest export that is read into memory.
 pub const EXPORT_MAX_BYTES: usize = 1 << 30;
+/// Largest export that is written to a file.
+pub const EXPORT_FILE_MAX_BYTES: usize = 64 << 30;
 /// Largest dataset that is read.
 pub const DATASET_MAX_BYTES: usize = 1 << 30;
 

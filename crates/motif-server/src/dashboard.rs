@@ -17,6 +17,15 @@ const INDEX: &str = "index.html";
 /// The folder whose files carry a hash of their content in their names.
 const HASHED_FOLDER: &str = "assets/";
 
+/// The page of a bundle, without data: it is built beside the dashboard, into the same folder.
+const BUNDLE_PAGE: &str = "bundle/index.html";
+
+/// The page of a bundle, with marks where its data go; nothing when the dashboard is not built into this binary.
+#[must_use]
+pub fn bundle_page() -> Option<String> {
+    String::from_utf8(Files::get(BUNDLE_PAGE)?.data.into_owned()).ok()
+}
+
 /// `/docs` is a page of the dashboard.
 pub(crate) async fn docs() -> Redirect {
     Redirect::temporary("/#/docs")

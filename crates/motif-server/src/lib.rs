@@ -10,6 +10,7 @@ mod counters;
 mod dashboard;
 mod error;
 mod events;
+mod export;
 mod extract;
 pub mod limits;
 mod openapi;
@@ -23,6 +24,7 @@ mod statistics;
 mod submission;
 pub mod tokens;
 
+pub use dashboard::bundle_page;
 pub use openapi::openapi_json;
 pub use options::{ServerOptions, SessionToken};
 pub use serve::serve;

@@ -62,6 +62,14 @@ pub const PAGE_DEFAULT_ITEMS: u32 = 50;
 pub const PAGE_MAX_ITEMS: u32 = 500;
 /// Trials that are read from the store at once for statistics.
 pub const TRIAL_BATCH_ITEMS: u32 = 1000;
+/// Exports that are written at once; further ones are answered 429.
+pub const EXPORTS_MAX: usize = 4;
+/// Rows of a long table that are held before they are written.
+pub const EXPORT_GROUP_ROWS: usize = 262_144;
+/// An export is sent in pieces of about this size.
+pub const EXPORT_CHUNK_BYTES: usize = 64 * 1024;
+/// Pieces of an export that wait for a slow receiver.
+pub const EXPORT_WAITING_CHUNKS: usize = 8;
 /// The reaper looks this often, in seconds.
 pub const REAP_EVERY_S: u64 = 5;
 /// The wall clock may drift this far from the monotonic one between two looks before it counts as a jump, in seconds.

@@ -40,7 +40,9 @@ pub(crate) fn router(state: ServerState) -> Router {
     let secure = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     // Large curves would be compressed for longer than it takes to compute them.
     let quality = CompressionLevel::Fastest;
-    let not_compressed = DefaultPredicate::new().and(NotForContentType::new("application/octet-stream"));
+    let not_compressed = DefaultPredicate::new()
+        .and(NotForContentType::new("application/octet-stream"))
+        .and(NotForContentType::new(routes::PARQUET));
     // From the outermost to the innermost.
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(own_request_id))

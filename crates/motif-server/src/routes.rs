@@ -8,6 +8,7 @@ mod claims;
 mod datasets;
 mod effects;
 mod events;
+mod export;
 mod presets;
 mod schemas;
 mod statistics;
@@ -29,6 +30,8 @@ use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
     routes,
 };
+
+pub(crate) use export::PARQUET;
 
 use crate::{
     auth::{self, Access},
@@ -136,8 +139,8 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(effects::sweep_importance))
         .operation(Read, routes!(statistics::sweep_ledger))
         .operation(Read, routes!(statistics::sweep_leaderboard))
-        .operation(Read, routes!(statistics::sweep_export))
         .operation(Read, routes!(verdicts::sweep_verdicts))
+        .operation(Read, routes!(export::sweep_export))
         .operation(Read, routes!(workers::worker_list))
         .operation(Read, routes!(presets::preset_list))
         .operation(ReadOrWorker, routes!(datasets::dataset_list))

@@ -23,6 +23,7 @@ pub(crate) struct Limits {
     pub(crate) waiting_claims: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) exports: Arc<Semaphore>,
 }
 
 /// What every handler shares; cheap to clone.
@@ -63,6 +64,7 @@ impl ServerState {
                 waiting_claims: Arc::new(Semaphore::new(limits::WAITING_CLAIMS_MAX)),
                 event_streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
                 uploads: Arc::new(Semaphore::new(limits::DATASET_UPLOADS_MAX)),
+                exports: Arc::new(Semaphore::new(limits::EXPORTS_MAX)),
             },
             trial_memory_max_bytes: options.trial_memory_max_bytes,
             counters: Arc::default(),

@@ -6,7 +6,6 @@ mod anova;
 mod comparisons;
 mod curves;
 mod design;
-mod export;
 mod importance;
 mod leaderboard;
 mod ledger;
@@ -16,7 +15,6 @@ mod verdicts;
 pub(crate) use anova::anova;
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
-pub(crate) use export::{ExportDocument, csv, document};
 pub(crate) use importance::importance;
 pub(crate) use leaderboard::leaderboard;
 pub(crate) use ledger::ledger;
@@ -55,6 +53,11 @@ impl Material {
             *stopped.entry(trial.condition).or_default() += 1;
         }
         stopped
+    }
+
+    /// The conditions by their index.
+    pub(crate) fn by_index(&self) -> BTreeMap<u32, &ConditionRecord> {
+        self.conditions.iter().map(|condition| (condition.index, condition)).collect()
     }
 
     /// Trials by condition.

@@ -185,6 +185,9 @@ async fn a_bad_parameter_is_refused_by_name() {
         (format!("/api/v1/sweeps/{sweep}/summary?diverged=ignore"), "diverged", Some("ignore"), None),
         (format!("/api/v1/sweeps/{sweep}/curves?diverged=wort"), "diverged", Some("wort"), Some("worst")),
         (format!("/api/v1/sweeps/{sweep}/export?format=xml"), "format", Some("xml"), None),
+        (format!("/api/v1/sweeps/{sweep}/export?format=parket"), "format", Some("parket"), Some("parquet")),
+        (format!("/api/v1/sweeps/{sweep}/export?shape=lon"), "shape", Some("lon"), Some("long")),
+        (format!("/api/v1/sweeps/{sweep}/export?format=json&shape=long"), "shape", Some("long"), None),
         (format!("/api/v1/sweeps/{sweep}/ledger?x=1"), "x", Some("1"), None),
         ("/api/v1/events?sweep=1".to_owned(), "sweep", Some("1"), None),
     ];

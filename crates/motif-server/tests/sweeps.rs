@@ -129,6 +129,21 @@ async fn a_sweep_goes_from_submission_to_statistics() {
     assert_eq!(json["trials"][0]["result"]["provenance"]["host"], "here");
     assert!(header.contains("training_s,evaluation_s,diagnostics_s,spectra_s,"), "{header}");
     assert!(csv.lines().skip(1).all(|row| row.contains(",0.5,0.125,0.0625,0.25,")), "{csv}");
+    let long = reader.text(&format!("{path}/export?format=csv&shape=long")).await;
+    let trial = leases[0].trial_id;
+    let of_trial: Vec<&str> = long.lines().filter(|row| row.starts_with(&trial.to_string())).collect();
+    assert_eq!(long.lines().next(), Some("trial_id,condition,label,seed,step,epoch,metric,value"));
+    assert!(of_trial.iter().any(|row| row.ends_with(",10,1,train_loss,1")), "{of_trial:?}");
+    for shape in ["wide", "long"] {
+        let request = reader.request(Method::GET, &format!("{path}/export?format=parquet&shape={shape}"));
+        let response = reader.send(request).await;
+        assert_eq!(response.headers()["content-type"], "application/vnd.apache.parquet");
+        let name = if shape == "long" { "points" } else { "sweep" };
+        let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+        assert!(disposition.contains(&format!("{name}-{}.parquet", sweep.row.id)), "{disposition}");
+        let bytes = response.bytes().await.unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{shape}");
+    }
 
     let trial: TrialDetail = reader.get(&format!("/api/v1/trials/{}", leases[0].trial_id)).await;
     assert_eq!((trial.row.worker.as_deref(), trial.attempt_rows.len()), (Some("w1"), 1));

@@ -4,6 +4,7 @@
 //! `_s`, ids are UUIDv7, numbers that are not finite are `null`.
 
 pub mod effects;
+pub mod export;
 pub mod metrics;
 pub mod problem;
 pub mod statistics;

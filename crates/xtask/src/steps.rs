@@ -34,7 +34,7 @@ enum Step {
     Clippy,
     /// cargo test, unit to end-to-end.
     Rust,
-    /// numpy over what a run leaves.
+    /// numpy over what a run leaves, pandas and pyarrow over what a sweep is exported as.
     Python,
     /// The dashboard in Chromium, over a real sweep.
     Browser,
@@ -51,7 +51,7 @@ enum Ending {
 
 /// Filters of the tests that run in steps of their own.
 const BROWSER_TEST: &str = "in_a_real_browser";
-const PYTHON_TEST: &str = "is_read_with_numpy";
+const PYTHON_TESTS: [&str; 2] = ["is_read_with_numpy", "are_read_with_pandas"];
 
 pub(crate) async fn run(test: &Test, stop: &mut Stop) -> anyhow::Result<bool> {
     let wanted = |step: &Step| test.only.is_empty() || test.only.contains(step);
@@ -132,7 +132,8 @@ impl Step {
                 cargo(&arguments, stop).await?;
             }
             Self::Rust => {
-                let arguments = ["test", "--workspace", "--", "--skip", BROWSER_TEST, "--skip", PYTHON_TEST];
+                let mut arguments = vec!["test", "--workspace", "--", "--skip", BROWSER_TEST];
+                arguments.extend(PYTHON_TESTS.iter().flat_map(|test| ["--skip", test]));
                 cargo(&arguments, stop).await?;
             }
             Self::Python => python(stop).await?,
@@ -151,9 +152,9 @@ impl Step {
 async fn python(stop: &mut Stop) -> anyhow::Result<()> {
     tools::require_python(stop).await?;
     let requirements = workspace::root().join("tests/python/requirements.txt");
-    let python = venv::python("python", &requirements, "numpy, once", stop).await?;
-    let mut test = cargo_command(&["test", "--workspace", "--test", "numpy"]);
-    process::run(test.env("MOTIF_PYTHON", python), stop).await.context("the test with numpy")
+    let python = venv::python("python", &requirements, "numpy, pandas and pyarrow, once", stop).await?;
+    let mut test = cargo_command(&["test", "--workspace", "--test", "numpy", "--test", "tables"]);
+    process::run(test.env("MOTIF_PYTHON", python), stop).await.context("the tests with Python")
 }
 
 async fn browser(stop: &mut Stop) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The dashboard: its packages, its checks, its build, each done only when something has changed.
+//! The dashboard and the page of bundles: its packages, its checks, its build, each done only when something has changed.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -53,12 +53,12 @@ pub(crate) async fn install(stop: &mut Stop) -> anyhow::Result<()> {
 /// Builds the dashboard, unless what is built is of these sources.
 pub(crate) async fn build(stop: &mut Stop) -> anyhow::Result<()> {
     let web = folder();
-    let index = web.join("dist/index.html");
+    let pages = [web.join("dist/index.html"), web.join("dist/bundle/index.html")];
     let stamp = workspace::target_dir()?.join("xtask-web-stamp");
     let sources = hash_of(sources(&web)?.into_iter())?;
-    // The page names its scripts by their hashes, so it stands for the whole build.
-    let built = || hash_of(std::iter::once(index.clone())).map(|page| format!("{sources} {page}"));
-    if index.is_file()
+    // A page names its scripts by their hashes or holds them, so the pages stand for the whole build.
+    let built = || hash_of(pages.iter().cloned()).map(|pages| format!("{sources} {pages}"));
+    if pages.iter().all(|page| page.is_file())
         && fs::read_to_string(&stamp).is_ok_and(|found| built().is_ok_and(|built| built == found))
     {
         return Ok(());

@@ -1,14 +1,11 @@
-//! `motif workers`, `export`, `token`: looking at what a server has, and who may.
+//! `motif workers`, `token`: looking at what a server has, and who may.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use motif_sweep::schema;
 use motif_wire::system::Scope;
 
 use crate::{
-    args::{Export, ExportFormat, Global, SchemaOf, Token},
-    commands::{Outcome, sweeps::resolve},
+    args::{Global, SchemaOf, Token},
+    commands::Outcome,
     input::WrongInput,
     output::{self, tables},
 };
@@ -37,29 +34,6 @@ pub(crate) async fn workers(global: &Global) -> anyhow::Result<Outcome> {
         }
         table.to_string()
     })?;
-    Ok(Outcome::Done)
-}
-
-pub(crate) async fn export(global: &Global, args: &Export) -> anyhow::Result<Outcome> {
-    let client = global.client()?;
-    let id = resolve(&client, &args.sweep.id).await?;
-    let format = match args.format {
-        ExportFormat::Csv => "csv",
-        ExportFormat::Json => "json",
-    };
-    let bytes = client.sweep_export(id, format).await?;
-    if args.out.as_os_str() == "-" {
-        std::io::stdout().write_all(&bytes)?;
-        return Ok(Outcome::Done);
-    }
-    // Beside its place first, so that a failure leaves what was there.
-    let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let name = || format!("cannot write {}", args.out.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
-    file.write_all(&bytes).with_context(name)?;
-    file.persist(&args.out).with_context(name)?;
-    let document = serde_json::json!({ "path": args.out, "bytes": bytes.len(), "format": format });
-    output::emit(global.json, &document, || format!("wrote {} ({} bytes)", args.out.display(), bytes.len()))?;
     Ok(Outcome::Done)
 }
 

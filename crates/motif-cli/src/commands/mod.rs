@@ -3,10 +3,12 @@
 pub(crate) mod datasets;
 pub(crate) mod doctor;
 mod effects;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod look;
 pub(crate) mod presets;
 mod preview;
+pub(crate) mod rerun;
 pub(crate) mod serve;
 pub(crate) mod sweeps;
 pub(crate) mod train;

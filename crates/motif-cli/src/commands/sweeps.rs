@@ -75,7 +75,7 @@ pub(super) async fn submit_value(
     Ok(Outcome::Done)
 }
 
-fn random_key() -> String {
+pub(crate) fn random_key() -> String {
     let mut bytes = [0; 16];
     motif_sweep::clock::Entropy::fill(&crate::system::SystemEntropy, &mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -92,7 +92,7 @@ fn spec_errors(problem: &Problem) -> SpecErrors {
     if errors.is_empty() { SpecError::new("", &problem.detail).into() } else { SpecErrors(errors) }
 }
 
-pub(super) fn problem_text(problem: &Problem) -> String {
+pub(crate) fn problem_text(problem: &Problem) -> String {
     let mut text = problem.detail.clone();
     for error in &spec_errors(problem).0 {
         text.push_str(&format!("\n  {error}"));
@@ -229,8 +229,8 @@ async fn show(
     Ok(report.sweep)
 }
 
-/// Follows a sweep to its end, through outages of the server, and prints its table.
-async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Outcome> {
+/// Follows a sweep to its end, through outages of the server.
+pub(crate) async fn follow(client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
     let mut progress = Progress::new();
     let (mut away, mut watched) = (Duration::ZERO, Duration::ZERO);
     let sweep = loop {
@@ -256,6 +256,12 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
         }
     };
     progress.finish();
+    Ok(sweep)
+}
+
+/// Follows a sweep to its end and prints its table.
+async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Outcome> {
+    let sweep = follow(client, id).await?;
     show(global, client, id, &StatisticsQuery::default()).await?;
     let counts = sweep.row.counts;
     if counts.succeeded + counts.diverged + counts.stopped == counts.total() {

@@ -54,7 +54,8 @@ fn name(row: &ClaimVerdict) -> String {
     row.group.as_ref().map_or_else(|| number.to_string(), |group| format!("{number}, {group}"))
 }
 
-fn in_words(verdict: VerdictKind) -> &'static str {
+/// The answer in words.
+pub(crate) fn in_words(verdict: VerdictKind) -> &'static str {
     match verdict {
         VerdictKind::Supported => "supported",
         VerdictKind::NotSupported => "not supported",

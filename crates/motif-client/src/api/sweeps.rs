@@ -1,5 +1,7 @@
 //! Sweeps: submit, read, steer, export.
 
+use std::io::Write;
+
 use motif_wire::{
     IDEMPOTENCY_HEADER,
     effects::{Anova, Importance},
@@ -10,7 +12,10 @@ use motif_wire::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Client, EXPORT_MAX_BYTES, Repeat, error::Result};
+use crate::{
+    Client, EXPORT_FILE_MAX_BYTES, EXPORT_MAX_BYTES, Repeat,
+    error::{ClientError, Result},
+};
 
 /// What a person can do to a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,13 +157,42 @@ impl Client {
         self.call(self.get(&format!("/sweeps/{id}/verdicts")), Repeat::Harmless).await
     }
 
-    /// The trials as a file: `csv` or `json`.
+    /// The trials as a file in memory: `csv` or `json`.
     pub async fn sweep_export(&self, id: Uuid, format: &str) -> Result<Vec<u8>> {
         let mut request = self.get(&format!("/sweeps/{id}/export"));
         request.query.push(("format".to_owned(), format.to_owned()));
         request.timeout = self.timeouts.transfer;
         request.response_max_bytes = EXPORT_MAX_BYTES;
         Ok(self.send(request, Repeat::Harmless).await?.body)
+    }
+
+    /// Writes the trials as a file into `sink`: `csv`, `json` or `parquet`, the tables `wide` (a row per trial) or `long` (a
+    /// row per logged value). Tried once: `sink` may hold the beginning after an error.
+    pub async fn sweep_export_to(
+        &self,
+        id: Uuid,
+        format: &str,
+        shape: Option<&str>,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<()> {
+        let mut request = self.get(&format!("/sweeps/{id}/export"));
+        request.query.push(("format".to_owned(), format.to_owned()));
+        request.query.extend(shape.map(|shape| ("shape".to_owned(), shape.to_owned())));
+        request.timeout = self.timeouts.transfer;
+        request.response_max_bytes = EXPORT_FILE_MAX_BYTES;
+        self.authorize(&mut request);
+        let path = request.path.clone();
+        let answer = self.transport.download(request, sink).await;
+        self.judge(&path, answer).map(drop)
+    }
+
+    /// A document about a sweep by the last part of its path, `summary` say, as the server sends it; nothing where the
+    /// server has no such document.
+    pub async fn sweep_document(&self, id: Uuid, name: &str) -> Result<Option<Value>> {
+        match self.call(self.get(&format!("/sweeps/{id}/{name}")), Repeat::Harmless).await {
+            Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// Pauses, resumes, cancels or retries; not repeated by itself, because another person may act in between.

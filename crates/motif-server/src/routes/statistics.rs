@@ -1,13 +1,8 @@
-//! A sweep's statistics and its export.
+//! A sweep's statistics.
 
 use std::collections::BTreeSet;
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State};
 use motif_stats::Correction;
 use motif_store::records::{ConditionRecord, Counts, SweepRecord, TrialRecord};
 use motif_sweep::{ids::SweepId, trial};
@@ -16,12 +11,11 @@ use utoipa::IntoParams;
 
 use super::{BadParameter, NoSuch};
 use crate::{
-    convert,
     error::{ApiError, ApiResult, field_error},
     extract::{FromQuery, Id, Parameters, Params, nearest, shown},
     limits,
     state::ServerState,
-    statistics::{self, ExportDocument, IntervalMethod, Material},
+    statistics::{self, IntervalMethod, Material},
 };
 
 pub(super) const POLICIES: [(&str, DivergedPolicy); 2] =
@@ -218,78 +212,6 @@ pub(crate) async fn sweep_leaderboard(
     compute(move || Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))).await
 }
 
-/// A file's format.
-#[derive(Debug, Clone, Copy, utoipa::ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub(crate) enum ExportFormat {
-    /// One row per trial.
-    Csv,
-    /// One document.
-    Json,
-}
-
-/// Which format.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ExportQuery {
-    /// `csv` (default) or `json`.
-    #[param(required = false, inline)]
-    format: ExportFormat,
-}
-
-impl FromQuery for ExportQuery {
-    const NAMES: &'static [&'static str] = &["format"];
-
-    fn from_query(params: &Params) -> ApiResult<Self> {
-        let formats = [("csv", ExportFormat::Csv), ("json", ExportFormat::Json)];
-        Ok(Self { format: params.choice("format", &formats)?.unwrap_or(ExportFormat::Csv) })
-    }
-}
-
-/// Download all trials of a sweep
-///
-/// CSV has one row per trial, with swept keys as `axes.KEY` and final metrics by name; text that a spreadsheet would take
-/// for a formula is preceded by a single quote.
-#[utoipa::path(
-    get, path = "/api/v1/sweeps/{id}/export", tag = "sweeps",
-    params(("id" = uuid::Uuid, Path, description = "The sweep."), ExportQuery),
-    responses(
-        (status = 200, description = "The file.", content((String = "text/csv"), (ExportDocument = "application/json"))),
-        BadParameter, NoSuch,
-    )
-)]
-pub(crate) async fn sweep_export(
-    State(state): State<ServerState>,
-    Id(id): Id<SweepId>,
-    Parameters(query): Parameters<ExportQuery>,
-) -> ApiResult<Response> {
-    let (record, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
-    let trials = all_trials(&state, id).await?;
-    let now = state.clock.now();
-    let mut response = compute(move || {
-        let detail = convert::sweep_detail(&record, conditions.clone(), now);
-        let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
-        let material = Material { sweep: record, conditions, trials };
-        Ok(match query.format {
-            ExportFormat::Csv => {
-                let media_type = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
-                (media_type, statistics::csv(&material)?).into_response()
-            }
-            ExportFormat::Json => Json(statistics::document(&material, detail)?).into_response(),
-        })
-    })
-    .await?;
-    let extension = match query.format {
-        ExportFormat::Csv => "csv",
-        ExportFormat::Json => "json",
-    };
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"sweep-{id}.{extension}\""));
-    if let Ok(disposition) = disposition {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    Ok(response)
-}
-
 /// Runs arithmetic over a whole sweep off the async threads.
 pub(super) async fn compute<T: Send + 'static>(
     work: impl FnOnce() -> ApiResult<T> + Send + 'static,
@@ -331,7 +253,7 @@ fn records(conditions: Vec<(ConditionRecord, Counts)>) -> Vec<ConditionRecord> {
     conditions.into_iter().map(|(condition, _)| condition).collect()
 }
 
-async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialRecord>> {
+pub(super) async fn all_trials(state: &ServerState, id: SweepId) -> ApiResult<Vec<TrialRecord>> {
     let mut trials = Vec::new();
     let mut from = Some(0);
     while let Some(position) = from {

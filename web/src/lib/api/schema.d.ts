@@ -383,8 +383,10 @@ export interface paths {
         };
         /**
          * Download all trials of a sweep
-         * @description CSV has one row per trial, with swept keys as `axes.KEY` and final metrics by name; text that a spreadsheet would take
-         *     for a formula is preceded by a single quote.
+         * @description A wide table has one row per trial, with swept keys as `axes.KEY` and final metrics by name; a long one has one row
+         *     per trial, step and metric that was logged. Parquet has int64, double, UTF-8 and UTC timestamps, and nulls where there
+         *     is nothing; a value that was not finite is NaN there, and in a long CSV. In CSV, text that a spreadsheet would take for
+         *     a formula is preceded by a single quote.
          */
         get: operations["sweep_export"];
         put?: never;
@@ -4033,8 +4035,10 @@ export interface operations {
     sweep_export: {
         parameters: {
             query?: {
-                /** @description `csv` (default) or `json`. */
-                format?: "csv" | "json";
+                /** @description `csv` (default), `json` or `parquet`. */
+                format?: "csv" | "json" | "parquet";
+                /** @description Of CSV and Parquet: `wide` (default) has a row per trial, `long` one per trial, step and metric. */
+                shape?: "wide" | "long";
             };
             header?: never;
             path: {
@@ -4052,6 +4056,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExportDocument"];
+                    "application/vnd.apache.parquet": string;
                     "text/csv": string;
                 };
             };
