@@ -68,6 +68,12 @@ impl Document {
         spec.map_err(|errors| self.locate(errors))
     }
 
+    /// Its keys and values.
+    #[must_use]
+    pub fn root(&self) -> &Map<String, Value> {
+        &self.root
+    }
+
     /// The trial in it.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::{
     plan::{Condition, Plan},
     resolve,
     spec::SweepSpec,
-    trial,
+    trial, until,
     varied::{self, Factor},
 };
 
@@ -45,6 +45,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     }
     check_distinct(spec, &conditions, &mut errors);
     metric::check(&spec.metric, &conditions, &mut errors);
+    until::check_plan(spec, &conditions, &mut errors);
     let baseline = spec.baseline.as_ref().and_then(|wanted| baseline(wanted, &conditions, &mut errors));
     if !errors.is_empty() {
         return Err(errors);

@@ -4,6 +4,7 @@
 //! [`plan::Plan`]. [`lifecycle`] is the queue's state machine. Nothing here reads a clock, draws unseeded randomness
 //! or does I/O: [`clock`] only says what others must bring.
 
+pub mod amend;
 mod check;
 pub mod clock;
 mod derive;
@@ -33,4 +34,6 @@ pub mod schema;
 mod sobol;
 pub mod spec;
 pub mod trial;
+pub mod until;
 mod varied;
+pub mod verify;

@@ -90,7 +90,7 @@ pub(crate) fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, 
 }
 
 /// Lays `over` upon `base`; `null` removes.
-fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
+pub(crate) fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (_, Value::Null) => {

@@ -1,6 +1,8 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod amend;
+#[cfg(test)]
 mod derive;
 #[cfg(test)]
 mod document;
@@ -22,5 +24,7 @@ mod schema;
 mod spec;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod until;
 #[cfg(test)]
 mod zip;
