@@ -6,12 +6,14 @@ mod comparisons;
 mod curves;
 mod export;
 mod ledger;
+mod precision;
 mod summary;
 
 pub(crate) use comparisons::comparisons;
 pub(crate) use curves::curves;
 pub(crate) use export::{ExportDocument, csv, document};
 pub(crate) use ledger::ledger;
+pub(crate) use precision::{Precision, precision};
 pub(crate) use summary::summary;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +98,7 @@ fn interval_row(interval: Interval) -> IntervalRow {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use motif_store::records::Counts;
+    use motif_store::records::{Control, Counts};
     use motif_sweep::{
         ids::{SweepId, TrialId},
         lifecycle::Policy,
@@ -140,6 +142,7 @@ pub(crate) mod tests {
             started_at: None,
             ended_at: None,
             running_fraction: 0.0,
+            control: Control::default(),
         };
         Material { sweep, conditions: vec![condition(0, "base"), condition(1, "other")], trials }
     }

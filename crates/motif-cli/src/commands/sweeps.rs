@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Preset, Submit, SubmitHow, Sweep},
-    commands::{Outcome, preview, trials::unhappy},
+    commands::{Outcome, control, preview, trials::unhappy},
     input::{WrongInput, read_input},
     output::{self, progress::Progress, tables},
 };
@@ -114,14 +114,14 @@ async fn submit_value(
     Ok(Outcome::Done)
 }
 
-fn random_key() -> String {
+pub(super) fn random_key() -> String {
     let mut bytes = [0; 16];
     motif_sweep::clock::Entropy::fill(&crate::system::SystemEntropy, &mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the server found wrong, as errors of the spec.
-fn spec_errors(problem: &Problem) -> SpecErrors {
+pub(super) fn spec_errors(problem: &Problem) -> SpecErrors {
     let errors = problem.errors.iter().map(|error| SpecError {
         value: error.value.clone(),
         suggestion: error.suggestion.clone(),
@@ -160,6 +160,11 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
         Sweep::Resume(id) => steer(global, &client, &id.id, SweepSteer::Resume).await,
         Sweep::Cancel(id) => steer(global, &client, &id.id, SweepSteer::Cancel).await,
         Sweep::Retry(id) => steer(global, &client, &id.id, SweepSteer::Retry).await,
+        Sweep::Amend(args) => control::amend(global, &client, args).await,
+        Sweep::Priority(args) => control::priority(global, &client, args).await,
+        Sweep::Holes(args) => control::holes(global, &client, args).await,
+        Sweep::Verify(args) => control::verify(global, &client, args).await,
+        Sweep::Verification(id) => control::verification(global, &client, id).await,
     }
 }
 
@@ -223,18 +228,31 @@ async fn show(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Swee
     output::emit(global.json, &report, || {
         let row = &report.sweep.row;
         format!(
-            "{}  {}\n{}\n\n{}{unhappy}",
+            "{}  {}\n{}\n{}\n{}{unhappy}",
             row.name,
             row.id,
             tables::counts(&row.counts),
+            output::control::steering(&report.sweep),
             tables::sweep(&report.summary, &report.comparisons)
         )
     })?;
     Ok(report.sweep)
 }
 
-/// Follows a sweep to its end, through outages of the server, and prints its table.
+/// Follows a sweep to its end, and prints its table.
 async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Outcome> {
+    let sweep = follow(client, id).await?;
+    show(global, client, id).await?;
+    let counts = sweep.row.counts;
+    if counts.succeeded + counts.diverged == counts.total() {
+        return Ok(Outcome::Done);
+    }
+    eprintln!("not every trial was trained: {}", tables::counts(&counts));
+    Ok(Outcome::Failed)
+}
+
+/// Follows a sweep to its end, through outages of the server.
+pub(super) async fn follow(client: &Client, id: Uuid) -> anyhow::Result<SweepDetail> {
     let mut progress = Progress::new();
     let (mut away, mut watched) = (Duration::ZERO, Duration::ZERO);
     let sweep = loop {
@@ -243,8 +261,9 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
             Ok(sweep) => {
                 away = Duration::ZERO;
                 progress.show(&sweep.row);
-                let ended = sweep.row.counts.finished() == sweep.row.counts.total();
-                if ended || sweep.row.state == SweepState::Finished {
+                // All trials have also ended between two blocks of seeds, and once a sweep is cancelled some still run.
+                let over = matches!(sweep.row.state, SweepState::Finished | SweepState::Cancelled);
+                if over && sweep.row.counts.finished() == sweep.row.counts.total() {
                     break sweep;
                 }
             }
@@ -260,11 +279,5 @@ async fn watch(global: &Global, client: &Client, id: Uuid) -> anyhow::Result<Out
         }
     };
     progress.finish();
-    show(global, client, id).await?;
-    let counts = sweep.row.counts;
-    if counts.succeeded + counts.diverged == counts.total() {
-        return Ok(Outcome::Done);
-    }
-    eprintln!("not every trial was trained: {}", tables::counts(&counts));
-    Ok(Outcome::Failed)
+    Ok(sweep)
 }

@@ -217,11 +217,13 @@ pub(crate) async fn sweep_export(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<ExportQuery>,
 ) -> ApiResult<Response> {
-    let (record, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
+    let store = &state.store;
+    let (record, conditions, amendments) =
+        tokio::try_join!(store.sweep_get(id), store.sweep_conditions(id), store.sweep_amendments(id))?;
     let trials = all_trials(&state, id).await?;
     let now = state.clock.now();
     let mut response = compute(move || {
-        let detail = convert::sweep_detail(&record, conditions.clone(), now);
+        let detail = convert::sweep_detail(&record, conditions.clone(), amendments, now);
         let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
         let material = Material { sweep: record, conditions, trials };
         Ok(match query.format {
@@ -250,7 +252,7 @@ async fn compute<T: Send + 'static>(work: impl FnOnce() -> ApiResult<T> + Send +
     done.map_err(|error| ApiError::Panicked(error.to_string()))?
 }
 
-async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
+pub(crate) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
     let (sweep, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
     let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
     Ok(Material { sweep, conditions, trials: all_trials(state, id).await? })

@@ -31,8 +31,10 @@ const WRITER_CACHE_KIB: u32 = 64 << 10;
 const READER_WAIT_S: u64 = 10;
 
 /// The schema's history: number, name, text. Entries are only ever added.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "store", include_str!("../../../../migrations/0001_store.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "store", include_str!("../../../../migrations/0001_store.sql")),
+    (2, "control", include_str!("../../../../migrations/0002_control.sql")),
+];
 
 /// Why the file could not be opened: what was tried, and what came of it.
 #[derive(Debug, thiserror::Error)]

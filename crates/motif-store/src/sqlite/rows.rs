@@ -67,12 +67,16 @@ pub(super) trait Columns {
     fn flag(&self, column: &'static str) -> Result<bool>;
     /// A float.
     fn real(&self, column: &'static str) -> Result<f64>;
+    /// A float or nothing.
+    fn opt_real(&self, column: &'static str) -> Result<Option<f64>>;
     /// A text.
     fn text(&self, column: &'static str) -> Result<String>;
     /// A text or nothing.
     fn opt_text(&self, column: &'static str) -> Result<Option<String>>;
     /// An id of any kind.
     fn id<T: From<Uuid>>(&self, column: &'static str) -> Result<T>;
+    /// An id or nothing.
+    fn opt_id<T: From<Uuid>>(&self, column: &'static str) -> Result<Option<T>>;
     /// Raw bytes.
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>>;
     /// A hash of 32 bytes.
@@ -118,6 +122,10 @@ impl Columns for SqliteRow {
         Ok(self.try_get(column)?)
     }
 
+    fn opt_real(&self, column: &'static str) -> Result<Option<f64>> {
+        Ok(self.try_get(column)?)
+    }
+
     fn text(&self, column: &'static str) -> Result<String> {
         Ok(self.try_get(column)?)
     }
@@ -130,6 +138,11 @@ impl Columns for SqliteRow {
         let bytes = self.bytes(column)?;
         let id = Uuid::from_slice(&bytes).map_err(|error| corrupt(column, error))?;
         Ok(T::from(id))
+    }
+
+    fn opt_id<T: From<Uuid>>(&self, column: &'static str) -> Result<Option<T>> {
+        let bytes: Option<Vec<u8>> = self.try_get(column)?;
+        if bytes.is_some() { self.id(column).map(Some) } else { Ok(None) }
     }
 
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>> {

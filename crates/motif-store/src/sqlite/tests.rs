@@ -6,7 +6,7 @@ use motif_sweep::lifecycle::TrialState;
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, attempts, claims, open, points, sweeps, trials};
+use super::{Options, SqliteStore, attempts, claims, control, open, points, sweeps, trials};
 use crate::{Store, StoreError, conformance::World};
 
 struct Opened {
@@ -46,6 +46,7 @@ async fn frequent_statements_use_indexes() {
             "SEARCH trials USING INDEX trials_waiting (not_before>? AND not_before<?)",
         ),
         ("next", claims::NEXT, "SEARCH t USING INDEX trials_ready (sweep=?)"),
+        ("undecided", control::UNDECIDED, "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ("due", attempts::DUE, "SEARCH a USING INDEX attempts_due (due_at<?)"),
         ("sweeps", sweeps::LIST, "SEARCH s USING INTEGER PRIMARY KEY (rowid<?)"),
         ("trials", trials::LIST, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=? AND position>?)"),
@@ -54,6 +55,7 @@ async fn frequent_statements_use_indexes() {
             trials::LIST_STATE,
             "SEARCH t USING INDEX trials_by_state (sweep=? AND state=? AND position>?)",
         ),
+        ("results", control::RESULTS, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=?)"),
         ("curve", points::CURVE, "SEARCH p USING PRIMARY KEY (attempt=?)"),
     ];
     for (name, sql, expected) in statements {
@@ -63,6 +65,7 @@ async fn frequent_statements_use_indexes() {
         for step in &steps {
             let scans_rows = step.starts_with("SCAN")
                 && !step.ends_with("sweep_progress_claimable")
+                && !step.ends_with("sweep_progress_undecided")
                 && !step.contains("VIRTUAL TABLE")
                 && !step.contains("places");
             assert!(!scans_rows, "{name} scans a table:\n{text}");
