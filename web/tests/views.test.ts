@@ -4,6 +4,7 @@ import { configGroups, flatten, show, sweptKeys } from '../src/lib/config';
 import { fileName } from '../src/lib/export';
 import { colour, dash } from '../src/lib/palette';
 import { censoredNote, describeCounts, describeLedger, finished, progressText, segments, STEER, total } from '../src/lib/states';
+import { amendmentText, reproducibilityText, trialVerdict, untilText } from '../src/lib/steering';
 import { detailOf, pageOf, sortTrials } from '../src/lib/trials';
 
 const NONE: StateCounts = { queued: 0, leased: 0, succeeded: 0, diverged: 0, stopped: 0, failed: 0, dead: 0, cancelled: 0 };
@@ -51,6 +52,35 @@ describe('states', () => {
     expect(STEER.resume('paused')).toBe(true);
     expect(STEER.retry(NONE)).toBe(false);
     expect(STEER.retry({ ...NONE, dead: 1 })).toBe(true);
+  });
+});
+
+describe('steering', () => {
+  const row = { at: '2026-01-02T03:04:05Z', principal: 'lab', note: null, change: {}, added_conditions: 0, added_seeds: 2, added_trials: 8 };
+
+  it('says what an amendment added', () => {
+    expect(amendmentText(row)).toMatch(/^Amended 2026-01-0\d \d\d:\d\d:\d\d by lab: \+2 seeds \(8 trials\)$/);
+    expect(amendmentText({ ...row, added_seeds: 0, added_conditions: 1, note: 'why' })).toContain('+1 condition (8 trials): why');
+    expect(amendmentText({ ...row, added_seeds: 0, added_trials: 0 })).toContain('another spec, no trials');
+  });
+
+  it('says where replication stands', () => {
+    const until = { state: 'running', metric: 'test_accuracy', target: 0.002, half_width: null, seeds: 3, max_seeds: 20 };
+    expect(untilText(until)).toContain('Until ± 0.002 on');
+    expect(untilText({ ...until, state: 'reached', half_width: 0.0012345 })).toContain('reached at ± 0.00123 with 3 seeds (at most 20)');
+  });
+
+  it('counts verdicts, and marks a trial that was re-run', () => {
+    const run = { trial_id: 't', label: 'a', seed: 0, config_hash: 'c', dataset_hash: 'd' };
+    const found = {
+      sweep_id: 's', verified: 1, mismatched: 0, unverified: 1, note: null, runs: [],
+      trials: [
+        { verdict: 'verified' as const, original: run, reruns: [run] },
+        { verdict: 'unverified' as const, original: { ...run, trial_id: 'u' }, reruns: [] },
+      ],
+    };
+    expect(reproducibilityText(found)).toBe('Reproducibility: 1 verified, 0 mismatched, 1 unverified');
+    expect([trialVerdict(found, 't'), trialVerdict(found, 'u'), trialVerdict(null, 't')]).toEqual(['verified, 1 re-run', null, null]);
   });
 });
 

@@ -1,10 +1,14 @@
 //! The command line: names and help, nothing that acts.
 
+mod control;
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use motif_sweep::memory::{MAX_TRIAL_BYTES, human};
+
+pub(crate) use control::{Amend, Holes, Priority, Seeds, Verify};
 
 /// Experiment sweeps for biologically plausible learning: nothing lost, honest statistics, bit-identical re-runs.
 #[derive(Debug, Parser)]
@@ -274,6 +278,16 @@ pub(crate) enum Sweep {
     Cancel(SweepId),
     /// Queue failed, dead and cancelled trials again.
     Retry(SweepId),
+    /// Add seeds, values of axes, arms or points of the sample; what is there stays.
+    Amend(Amend),
+    /// Let a sweep's trials run before (or after) those of other sweeps.
+    Priority(Priority),
+    /// List the cells, condition by seed, that have no value and will get none by themselves.
+    Holes(Holes),
+    /// Run a random share of the trials again, on whichever worker comes, and compare the result hashes.
+    Verify(Verify),
+    /// Show how far the results have been reproduced.
+    Verification(SweepId),
 }
 
 /// Statistics of what.

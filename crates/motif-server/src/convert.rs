@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use motif_data::DatasetEntry;
 use motif_store::records::{
-    AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, StoppedAt, SweepRecord, TokenRecord,
-    TrialRecord, WorkerRecord,
+    AmendmentRecord, AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, StoppedAt, SweepRecord,
+    TokenRecord, TrialRecord, WorkerRecord,
 };
-use motif_sweep::lifecycle::{Policy, TrialState};
+use motif_sweep::{
+    lifecycle::{Policy, TrialState},
+    until::UntilState,
+};
 use motif_wire::{
+    control::{AmendmentRow, UntilRow},
     metrics::MetricPoint,
     sweeps::{ConditionRow, StateCounts, SweepDetail, SweepRow, SweepState},
     system::{DatasetRow, TokenRow, WorkerRow},
@@ -18,7 +22,7 @@ use motif_wire::{
 
 use crate::{
     error::{ApiError, ApiResult},
-    tokens,
+    tokens, until,
 };
 
 pub(crate) fn state_counts(counts: &Counts) -> StateCounts {
@@ -32,7 +36,7 @@ pub(crate) fn state_counts(counts: &Counts) -> StateCounts {
 fn sweep_state(record: &SweepRecord, counts: &StateCounts) -> SweepState {
     if record.cancelled {
         SweepState::Cancelled
-    } else if counts.finished() == counts.total() {
+    } else if ended(record, counts) {
         SweepState::Finished
     } else if record.paused {
         SweepState::Paused
@@ -43,10 +47,16 @@ fn sweep_state(record: &SweepRecord, counts: &StateCounts) -> SweepState {
     }
 }
 
+/// Whether every trial has ended and no more seeds are to come.
+fn ended(record: &SweepRecord, counts: &StateCounts) -> bool {
+    let goes_on = record.control.until.is_some_and(|until| until.state == UntilState::Running);
+    counts.finished() == counts.total() && (record.cancelled || !goes_on)
+}
+
 pub(crate) fn sweep_row(record: &SweepRecord, now: Timestamp) -> SweepRow {
     let counts = state_counts(&record.counts);
     let state = sweep_state(record, &counts);
-    let finished = counts.finished() == counts.total();
+    let finished = ended(record, &counts);
     let done = counts.finished() as f64 + record.running_fraction;
     let progress = if finished { 1.0 } else { (done / counts.total() as f64).clamp(0.0, 1.0) };
     let remaining_s = match (state, record.started_at) {
@@ -68,12 +78,15 @@ pub(crate) fn sweep_row(record: &SweepRecord, now: Timestamp) -> SweepRow {
         finished_at: if finished { record.ended_at } else { None },
         progress,
         remaining_s,
+        priority: record.control.priority,
+        verifies: record.control.verifies.map(|id| id.0),
     }
 }
 
 pub(crate) fn sweep_detail(
     record: &SweepRecord,
     conditions: Vec<(ConditionRecord, Counts)>,
+    amendments: Vec<AmendmentRecord>,
     now: Timestamp,
 ) -> SweepDetail {
     SweepDetail {
@@ -93,7 +106,35 @@ pub(crate) fn sweep_detail(
             .collect(),
         seed_values: record.seeds.clone(),
         baseline: record.baseline,
+        amendments: amendments.into_iter().map(amendment_row).collect(),
+        until: until_row(record),
+        verifications: record.control.verifications,
     }
+}
+
+pub(crate) fn amendment_row(record: AmendmentRecord) -> AmendmentRow {
+    AmendmentRow {
+        at: record.at,
+        principal: record.principal,
+        note: record.note,
+        change: record.change,
+        added_conditions: record.added_conditions,
+        added_seeds: record.added_seeds,
+        added_trials: record.added_trials,
+    }
+}
+
+fn until_row(record: &SweepRecord) -> Option<UntilRow> {
+    let progress = record.control.until?;
+    let until = until::of(&record.spec)?;
+    Some(UntilRow {
+        state: progress.state,
+        metric: until.metric(&record.metric).to_owned(),
+        target: until.half_width,
+        half_width: progress.half_width,
+        seeds: record.seeds.len() as u64,
+        max_seeds: until.max_seeds,
+    })
 }
 
 pub(crate) fn trial_row(record: &TrialRecord, metric: &str) -> TrialRow {

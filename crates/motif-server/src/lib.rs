@@ -4,6 +4,7 @@
 //! may do what and when leases may be taken back. It knows no SQL, trains nothing, and reads no clock but the one it is
 //! given.
 
+mod amendment;
 mod auth;
 mod convert;
 mod counters;
@@ -23,6 +24,7 @@ mod state;
 mod statistics;
 mod submission;
 pub mod tokens;
+mod until;
 
 pub use dashboard::bundle_page;
 pub use openapi::openapi_json;

@@ -56,6 +56,10 @@ pub const REASON_MAX_CHARS: usize = 4000;
 pub const NAME_MAX_CHARS: usize = 200;
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 200;
+/// Longest note of an amendment.
+pub const NOTE_MAX_CHARS: usize = 1000;
+/// An amendment is planned anew this often when others come in between.
+pub const AMEND_TRIES_MAX: u32 = 8;
 /// Items of a page, unless asked otherwise.
 pub const PAGE_DEFAULT_ITEMS: u32 = 50;
 /// Items of a page at the most.

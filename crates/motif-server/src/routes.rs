@@ -5,6 +5,7 @@
 
 mod attempts;
 mod claims;
+mod control;
 mod datasets;
 mod effects;
 mod events;
@@ -17,6 +18,7 @@ mod system;
 mod tokens;
 mod trials;
 mod verdicts;
+mod verification;
 mod workers;
 
 use axum::{Router, middleware};
@@ -38,6 +40,8 @@ use crate::{
     openapi,
     state::ServerState,
 };
+
+pub(crate) use statistics::material;
 
 /// Collects operations, each with its access.
 struct Api(OpenApiRouter<ServerState>);
@@ -128,6 +132,12 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Submit, routes!(sweeps::sweep_resume))
         .operation(Submit, routes!(sweeps::sweep_cancel))
         .operation(Submit, routes!(sweeps::sweep_retry))
+        .operation(Submit, routes!(control::sweep_amend))
+        .operation(Submit, routes!(control::sweep_priority))
+        .operation(Read, routes!(control::sweep_holes))
+        .operation(Submit, routes!(control::sweep_holes_run))
+        .operation(Submit, routes!(verification::sweep_verify))
+        .operation(Read, routes!(verification::sweep_verification))
         .operation(Read, routes!(trials::sweep_trials))
         .operation(Read, routes!(trials::trial_get))
         .operation(Read, routes!(trials::trial_metrics))

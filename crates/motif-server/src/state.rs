@@ -42,6 +42,8 @@ pub(crate) struct ServerState {
     pub(crate) counters: Arc<Counters>,
     /// Wakes waiting claims: there may be something to claim.
     pub(crate) work: Arc<Notify>,
+    /// Wakes sequential replication: a trial has ended.
+    pub(crate) ended: Arc<Notify>,
     /// The server is to end.
     pub(crate) shutdown: CancellationToken,
     /// Writes that must end before the server does.
@@ -69,6 +71,7 @@ impl ServerState {
             trial_memory_max_bytes: options.trial_memory_max_bytes,
             counters: Arc::default(),
             work: Arc::default(),
+            ended: Arc::default(),
             shutdown,
             writes: TaskTracker::new(),
         }
@@ -110,6 +113,9 @@ impl ServerState {
         self.events.counts_changed(moved.sweep_id);
         if moved.state == motif_sweep::lifecycle::TrialState::Queued {
             self.work.notify_waiters();
+        }
+        if moved.state.is_terminal() {
+            self.ended.notify_one();
         }
     }
 }

@@ -9,6 +9,7 @@ mod design;
 mod importance;
 mod leaderboard;
 mod ledger;
+mod precision;
 mod summary;
 mod verdicts;
 
@@ -19,6 +20,7 @@ pub(crate) use importance::importance;
 pub(crate) use leaderboard::leaderboard;
 pub(crate) use ledger::ledger;
 pub(crate) use motif_sweep::metric::higher_is_better;
+pub(crate) use precision::{Precision, precision};
 pub(crate) use summary::{IntervalMethod, summary};
 pub(crate) use verdicts::{curves_needed, verdicts};
 
@@ -127,7 +129,7 @@ fn interval_row(interval: Interval) -> IntervalRow {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use motif_store::records::{Counts, StoppedAt};
+    use motif_store::records::{Control, Counts, StoppedAt};
     use motif_sweep::{
         ids::{SweepId, TrialId},
         lifecycle::Policy,
@@ -171,6 +173,7 @@ pub(crate) mod tests {
             started_at: None,
             ended_at: None,
             running_fraction: 0.0,
+            control: Control::default(),
         };
         Material { sweep, conditions: vec![condition(0, "base"), condition(1, "other")], trials }
     }

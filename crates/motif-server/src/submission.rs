@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use motif_data::{DatasetEntry, DatasetSummary};
-use motif_store::records::{ConditionRecord, NewSweep, NewTrial};
+use motif_store::records::{ConditionRecord, NewControl, NewSweep, NewTrial};
 use motif_sweep::{
     errors::SPEC_ERRORS_MAX,
     ids::{SweepId, TrialId},
@@ -34,16 +34,10 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
     });
     let planned = planned.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
     let (spec, policy, plan) = planned.map_err(ApiError::Spec)?;
-    let datasets = datasets(state, &spec, &plan).await?;
-    let most_bytes = state.trial_memory_max_bytes;
-    let checked = tokio::task::spawn_blocking(move || {
-        check_limits(&spec, &plan, &datasets)?;
-        check_memory(&spec, &plan, &datasets, most_bytes)?;
-        Ok((spec, plan, datasets))
-    });
-    let checked = checked.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
-    let (spec, plan, datasets) = checked.map_err(ApiError::Spec)?;
-    let trials = plan.trials.iter().map(|trial| NewTrial {
+    let (baseline, seeds, planned_trials) = (plan.baseline, plan.seeds.clone(), plan.trials.clone());
+    let all = plan.conditions.clone();
+    let (spec, conditions) = checked(state, spec, plan, all).await?;
+    let trials = planned_trials.iter().map(|trial| NewTrial {
         id: TrialId(state.ids.next()),
         condition: trial.condition,
         seed: trial.seed,
@@ -53,17 +47,39 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
         name: spec.name.clone(),
         metric: spec.metric.clone(),
         spec: spec.to_json(),
-        baseline: plan.baseline,
-        seeds: plan.seeds.clone(),
+        baseline,
+        seeds,
         policy,
         stop: spec.stopping(),
         trials: trials.collect(),
-        conditions: conditions(&plan, &datasets),
+        conditions,
         principal: principal.to_owned(),
+        control: NewControl { priority: spec.priority, until: spec.until.is_some(), verifies: None },
     })
 }
 
-fn conditions(plan: &Plan, datasets: &BTreeMap<String, DatasetEntry>) -> Vec<ConditionRecord> {
+/// The given conditions of a plan as they are stored, once their datasets are known, fit the limits and fit into memory.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(crate) async fn checked(
+    state: &ServerState,
+    spec: SweepSpec,
+    plan: Plan,
+    conditions: Vec<Condition>,
+) -> ApiResult<(SweepSpec, Vec<ConditionRecord>)> {
+    let datasets = datasets(state, &spec, &plan, &conditions).await?;
+    let most_bytes = state.trial_memory_max_bytes;
+    let checked = tokio::task::spawn_blocking(move || {
+        check_limits(&spec, &plan, &conditions, &datasets)?;
+        check_memory(&spec, &plan, &conditions, &datasets, most_bytes)?;
+        Ok((spec, records(&conditions, &datasets)))
+    });
+    let checked = checked.await.map_err(|error| ApiError::Panicked(error.to_string()))?;
+    checked.map_err(ApiError::Spec)
+}
+
+fn records(conditions: &[Condition], datasets: &BTreeMap<String, DatasetEntry>) -> Vec<ConditionRecord> {
     let record = |condition: &Condition| ConditionRecord {
         index: condition.index,
         label: condition.label.clone(),
@@ -75,7 +91,7 @@ fn conditions(plan: &Plan, datasets: &BTreeMap<String, DatasetEntry>) -> Vec<Con
             .map(|entry| entry.hash.clone())
             .unwrap_or_default(),
     };
-    plan.conditions.iter().map(record).collect()
+    conditions.iter().map(record).collect()
 }
 
 /// The dataset behind each name; a name of unknown contents is an error that names the nearest one.
@@ -83,10 +99,11 @@ async fn datasets(
     state: &ServerState,
     spec: &SweepSpec,
     plan: &Plan,
+    conditions: &[Condition],
 ) -> ApiResult<BTreeMap<String, DatasetEntry>> {
     // With the place that names it first.
     let mut places: BTreeMap<String, String> = BTreeMap::new();
-    for condition in &plan.conditions {
+    for condition in conditions {
         let place = || spec.origin(plan, condition, "dataset");
         places.entry(condition.config.dataset.clone()).or_insert_with(place);
     }
@@ -114,10 +131,11 @@ async fn datasets(
 fn check_limits(
     spec: &SweepSpec,
     plan: &Plan,
+    conditions: &[Condition],
     datasets: &BTreeMap<String, DatasetEntry>,
 ) -> Result<(), SpecErrors> {
     let mut errors = SpecErrors::default();
-    for condition in &plan.conditions {
+    for condition in conditions {
         let config = &condition.config;
         let Some(entry) = datasets.get(&config.dataset) else { continue };
         for violation in config.violations_on(&size(&entry.summary)) {
@@ -140,11 +158,12 @@ fn size(dataset: &DatasetSummary) -> TaskSize {
 fn check_memory(
     spec: &SweepSpec,
     plan: &Plan,
+    conditions: &[Condition],
     datasets: &BTreeMap<String, DatasetEntry>,
     most_bytes: u64,
 ) -> Result<(), SpecErrors> {
     let mut errors = SpecErrors::default();
-    for condition in &plan.conditions {
+    for condition in conditions {
         let Some(DatasetEntry { summary, .. }) = datasets.get(&condition.config.dataset) else { continue };
         if let Err(large) = memory::check(&condition.config, &size(summary), most_bytes) {
             let (key, value) = (large.widest.key(), large.widest.value(&condition.config));

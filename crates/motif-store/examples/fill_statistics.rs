@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, error::Error, path::Path, sync::Arc};
 use motif_store::{
     Store,
     conformance::World,
-    records::{ConditionRecord, Finish, Leased, NewSweep, NewTrial, PointRecord},
+    records::{ConditionRecord, Finish, Leased, NewControl, NewSweep, NewTrial, PointRecord},
     sqlite::{Options, SqliteStore},
 };
 use motif_sweep::{
@@ -88,6 +88,7 @@ async fn submit(world: &World, spec: &Value) -> Result<SweepId, Box<dyn Error>> 
     };
     let sweep = NewSweep {
         stop: None,
+        control: NewControl::default(),
         id,
         name: spec.name.clone(),
         spec: spec.to_json(),

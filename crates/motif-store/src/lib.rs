@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId},
     lifecycle::TrialState,
+    until::UntilState,
 };
 
 use crate::records::{
-    AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved,
-    NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
-    WorkerRecord,
+    AmendOutcome, AmendmentRecord, AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence, Finish,
+    IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page, PointRecord, ResultRecord, Steer,
+    Steered, Submitted, SweepRecord, TokenRecord, TrialRecord, WorkerRecord,
 };
 
 /// Why a call changed nothing.
@@ -73,11 +74,16 @@ pub trait Store: Send + Sync {
     ) -> Result<Submitted>;
     /// One sweep.
     async fn sweep_get(&self, id: SweepId) -> Result<SweepRecord>;
-    /// Sweeps, newest first, before (older than) the given one.
-    async fn sweep_list(&self, before: Option<SweepId>, limit: u32) -> Result<Page<SweepRecord, SweepId>>;
+    /// Sweeps, newest first, before (older than) the given one; those that re-run trials of others only when asked for.
+    async fn sweep_list(
+        &self,
+        before: Option<SweepId>,
+        verifications: bool,
+        limit: u32,
+    ) -> Result<Page<SweepRecord, SweepId>>;
     /// A sweep's conditions with their trials by state, by index.
     async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>>;
-    /// Pauses, resumes, cancels or retries a sweep; `principal` is audited.
+    /// Pauses, resumes, cancels, retries or prioritizes a sweep; `principal` is audited.
     async fn sweep_steer(
         &self,
         id: SweepId,
@@ -85,6 +91,40 @@ pub trait Store: Send + Sync {
         principal: &str,
         now: Timestamp,
     ) -> Result<Steered>;
+    /// Queues a sweep's failed, dead and cancelled trials again, and those of the `missing` that nobody has added yet;
+    /// `principal` is audited.
+    async fn sweep_run_holes(
+        &self,
+        id: SweepId,
+        missing: Vec<NewTrial>,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<Steered>;
+    /// Adds conditions, seeds and trials to a sweep, or changes nothing.
+    async fn sweep_amend(
+        &self,
+        amendment: NewAmendment,
+        key: Option<IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<AmendOutcome>;
+    /// The amendment that was stored under a key, if there is one.
+    async fn amendment_by_key(&self, key: &IdempotencyKey) -> Result<Option<AmendmentRecord>>;
+    /// A sweep's amendments, oldest first.
+    async fn sweep_amendments(&self, id: SweepId) -> Result<Vec<AmendmentRecord>>;
+    /// Sweeps whose trials have all ended and of which it is not decided whether seeds are added.
+    async fn sweeps_undecided(&self) -> Result<Vec<SweepId>>;
+    /// Ends a sweep's replication; whether the sweep was still as it was at that revision, and undecided.
+    async fn sweep_decide(
+        &self,
+        id: SweepId,
+        revision: u32,
+        state: UntilState,
+        half_width: Option<f64>,
+    ) -> Result<bool>;
+    /// The sweeps that re-run a sweep's trials, oldest first.
+    async fn sweep_verifications(&self, id: SweepId) -> Result<Vec<SweepRecord>>;
+    /// A sweep's trials by position, with what determines them and their results.
+    async fn sweep_results(&self, id: SweepId) -> Result<Vec<ResultRecord>>;
 
     /// One trial.
     async fn trial_get(&self, id: TrialId) -> Result<TrialRecord>;
@@ -112,7 +152,8 @@ pub trait Store: Send + Sync {
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 
-    /// Leases queued trials in queue order: older sweeps first, then position; at most one open attempt per trial.
+    /// Leases queued trials in queue order: higher priority first, then older sweeps, then position; at most one open
+    /// attempt per trial.
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>>;
     /// Extends a lease.
     async fn attempt_heartbeat(

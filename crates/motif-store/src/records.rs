@@ -10,6 +10,12 @@ use motif_sweep::{
 };
 use serde_json::Value;
 
+mod control;
+
+pub use control::{
+    AmendOutcome, AmendmentRecord, Control, NewAmendment, NewControl, ResultRecord, UntilProgress,
+};
+
 /// Number of trials in each state, indexed by the order of [`TrialState::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts(pub [u64; TrialState::ALL.len()]);
@@ -58,6 +64,8 @@ pub struct NewSweep {
     pub trials: Vec<NewTrial>,
     /// Who submitted it.
     pub principal: String,
+    /// How it is steered from the start.
+    pub control: NewControl,
 }
 
 /// A condition, as stored.
@@ -130,6 +138,8 @@ pub struct SweepRecord {
     pub ended_at: Option<Timestamp>,
     /// Sum over running trials of `step / total_steps`.
     pub running_fraction: f64,
+    /// How it is steered.
+    pub control: Control,
 }
 
 /// A trial, as stored.
@@ -411,6 +421,8 @@ pub enum Steer {
     Cancel,
     /// Failed, dead and cancelled trials are queued again.
     Retry,
+    /// Its trials run before those of sweeps with a lower priority.
+    Priority(i32),
 }
 
 /// What steering changed.

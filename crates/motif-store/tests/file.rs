@@ -44,7 +44,7 @@ async fn a_closed_store_refuses_calls() {
     store.close().await;
     store.close().await;
     assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.sweep_list(None, 1).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.sweep_list(None, true, 1).await, Err(StoreError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn reopening_keeps_everything() {
     store.attempt_heartbeat(fence, 7, Some(9), world.now).await.unwrap();
     let everything = async |store: &dyn Store| {
         (
-            store.sweep_list(None, 10).await.unwrap(),
+            store.sweep_list(None, true, 10).await.unwrap(),
             store.sweep_conditions(sweep.id).await.unwrap(),
             store.trial_list(sweep.id, None, 0, 10).await.unwrap(),
             store.trial_attempts(lease.trial_id).await.unwrap(),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Result, StoreError,
     conformance::World,
-    records::{Fence, Finish, Moved, NewSweep, PointRecord, Steer, StoppedAt},
+    records::{AmendOutcome, Fence, Finish, Moved, NewSweep, PointRecord, Steer, StoppedAt},
     sqlite::{Options, SqliteStore},
 };
 use motif_sweep::{
@@ -45,6 +45,10 @@ enum Act {
     Release(usize),
     Reap,
     Steer(usize, Steer),
+    /// Adds a seed.
+    Amend(usize),
+    /// Queues failed, dead and cancelled trials.
+    Holes(usize),
     Wait(i64),
 }
 
@@ -54,7 +58,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Steer::Pause),
         3 => Just(Steer::Resume),
         1 => Just(Steer::Cancel),
-        2 => Just(Steer::Retry)
+        2 => Just(Steer::Retry),
+        2 => (-2i32..3).prop_map(Steer::Priority)
     ];
     let conclusion =
         prop_oneof![Just(Conclusion::Succeeded), Just(Conclusion::Diverged), Just(Conclusion::Stopped)];
@@ -67,6 +72,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => lease.prop_map(Act::Release),
         3 => Just(Act::Reap),
         1 => (0usize..2, steer).prop_map(|(sweep, steer)| Act::Steer(sweep, steer)),
+        1 => (0usize..2).prop_map(Act::Amend),
+        1 => (0usize..2).prop_map(Act::Holes),
         4 => (1i64..35).prop_map(Act::Wait),
     ];
     prop::collection::vec(act, 1..70)
@@ -114,6 +121,9 @@ struct Model {
     trials: Vec<Trial>,
     attempts: Vec<Attempt>,
     paused: [bool; 2],
+    cancelled: [bool; 2],
+    priority: [i32; 2],
+    seeds: [u64; 2],
 }
 
 impl Model {
@@ -123,14 +133,24 @@ impl Model {
                 move |id| Trial { id, sweep, life: Life::submitted(now), rungs: BTreeMap::new(), stop: None };
             new.trials.iter().map(move |new| trial(new.id))
         });
-        Self { trials: trials.collect(), attempts: Vec::new(), paused: [false; 2] }
+        Self {
+            trials: trials.collect(),
+            attempts: Vec::new(),
+            paused: [false; 2],
+            cancelled: [false; 2],
+            priority: [0; 2],
+            seeds: [0, 1].map(|sweep| sweeps[sweep].seeds.len() as u64),
+        }
     }
 
     fn claimable(&self, now: Timestamp) -> Vec<TrialId> {
         let ready = |trial: &&Trial| {
             !self.paused[trial.sweep] && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
         };
-        self.trials.iter().filter(ready).map(|trial| trial.id).collect()
+        let mut ready: Vec<&Trial> = self.trials.iter().filter(ready).collect();
+        // Stable: within a sweep, trials stand in the order in which they were added.
+        ready.sort_by_key(|trial| (-self.priority[trial.sweep], trial.sweep));
+        ready.into_iter().map(|trial| trial.id).collect()
     }
 
     fn claim(&mut self, id: TrialId, number: u32, fence: Fence, now: Timestamp) {
@@ -229,9 +249,16 @@ impl Model {
                 self.paused[sweep] = steer == Steer::Pause;
                 return (0, 0);
             }
+            Steer::Priority(priority) => {
+                let waits = |trial: &&Trial| trial.sweep == sweep && trial.life.state == TrialState::Queued;
+                let moved = std::mem::replace(&mut self.priority[sweep], priority) != priority;
+                return (if moved { self.trials.iter().filter(waits).count() as u64 } else { 0 }, 0);
+            }
             Steer::Cancel => Event::Cancel,
             Steer::Retry => Event::Retry,
         };
+        let open = |trial: &Trial| trial.sweep == sweep && !trial.life.state.is_terminal();
+        self.cancelled[sweep] |= steer == Steer::Cancel && self.trials.iter().any(open);
         let (mut changed, mut pending) = (0, 0);
         for trial in self.trials.iter_mut().filter(|trial| trial.sweep == sweep) {
             if let Ok(transition) = lifecycle::step(&trial.life, event, now, &POLICY) {
@@ -240,6 +267,7 @@ impl Model {
                 trial.life = transition.life;
             }
         }
+        self.cancelled[sweep] &= steer != Steer::Retry || changed == 0;
         (changed, pending)
     }
 }
@@ -324,14 +352,45 @@ async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act
             let steered = store.sweep_steer(sweeps[sweep].id, steer, "someone", now).await.unwrap();
             assert_eq!((steered.changed, steered.pending), model.steer(sweep, steer, now));
         }
+        Act::Amend(sweep) => amend(world, model, &sweeps[sweep], sweep).await,
+        Act::Holes(sweep) => {
+            let steered = store.sweep_run_holes(sweeps[sweep].id, vec![], "someone", now).await.unwrap();
+            assert_eq!((steered.changed, steered.pending), model.steer(sweep, Steer::Retry, now));
+        }
         Act::Wait(seconds) => world.wait_s(seconds),
     }
 }
 
+/// Adds the next seed to a sweep, as of what is stored now.
+async fn amend(world: &World, model: &mut Model, sweep: &NewSweep, index: usize) {
+    let stored = world.store.sweep_get(sweep.id).await.unwrap();
+    assert_eq!(stored.seeds.len() as u64, model.seeds[index]);
+    let known = NewSweep { seeds: stored.seeds, ..sweep.clone() };
+    let revision = stored.control.revision;
+    let amendment = world.amendment(&known, revision, 0, (0..=model.seeds[index]).collect());
+    let trials = amendment.trials.clone();
+    match world.store.sweep_amend(amendment, None, world.now).await {
+        Ok(AmendOutcome::Added(_)) => assert!(!model.cancelled[index]),
+        Err(StoreError::Conflict(_)) => return assert!(model.cancelled[index]),
+        other => panic!("unexpected: {other:?}"),
+    }
+    model.seeds[index] += 1;
+    let life = Life::submitted(world.now);
+    model.trials.extend(trials.into_iter().map(|trial| Trial {
+        rungs: BTreeMap::new(),
+        stop: None,
+        id: trial.id,
+        sweep: index,
+        life: life.clone(),
+    }));
+}
+
 async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
-    for sweep in sweeps {
+    for (index, sweep) in sweeps.iter().enumerate() {
         let counts = world.recount(sweep.id).await;
-        assert_eq!(counts.0.iter().sum::<u64>(), sweep.trials.len() as u64, "I8");
+        let added = model.seeds[index] * sweep.conditions.len() as u64;
+        assert_eq!(counts.0.iter().sum::<u64>(), added, "I8");
+        assert_eq!(world.store.sweep_get(sweep.id).await.unwrap().cancelled, model.cancelled[index]);
     }
     for trial in &model.trials {
         let stored = world.trial(trial.id).await;

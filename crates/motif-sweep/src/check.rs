@@ -13,9 +13,9 @@ use crate::{
     probe, sample,
     spec::{
         DESCRIPTION_MAX_CHARS, FINAL_METRICS, LABEL_MAX_CHARS, METRIC_MAX_CHARS, NAME_MAX_CHARS,
-        SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
+        PRIORITY_MAX, SEED_VALUE_MAX, SEEDS_MAX, Seeds, SweepSpec,
     },
-    trial,
+    trial, until,
     variables::Variables,
     varied::{self, Places},
 };
@@ -38,6 +38,8 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     }
     seeds(&spec.seeds, errors);
     metric(&spec.metric, errors);
+    until::check(spec, errors);
+    priority(spec.priority, errors);
     trial::check_keys(&spec.trial, "trial", errors);
     let variables = Variables::of(spec);
     if varied::check_size(spec, errors) {
@@ -101,8 +103,15 @@ fn seeds(seeds: &Seeds, errors: &mut SpecErrors) {
     }
 }
 
+fn priority(priority: i32, errors: &mut SpecErrors) {
+    if !(-PRIORITY_MAX..=PRIORITY_MAX).contains(&priority) {
+        let message = format!("expected a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}");
+        errors.push(SpecError::new("priority", message).found(&Value::from(priority)));
+    }
+}
+
 /// A metric is one of the final ones, or a diagnostic: lower-case words and the number of a layer, `cos_v.2`.
-fn metric(name: &str, errors: &mut SpecErrors) {
+pub(crate) fn metric(name: &str, errors: &mut SpecErrors) {
     if FINAL_METRICS.contains(&name) || (name.len() <= METRIC_MAX_CHARS && is_diagnostic(name)) {
         return;
     }

@@ -59,11 +59,6 @@ impl Document {
         }
     }
 
-    /// Its keys and values.
-    pub(crate) fn root(&self) -> &Map<String, Value> {
-        &self.root
-    }
-
     /// The sweep in it, `preset = "…"` with `[overrides]` included, planned once to find every problem.
     ///
     /// # Errors
@@ -71,6 +66,12 @@ impl Document {
     pub fn sweep(&self) -> Result<SweepSpec, SpecErrors> {
         let spec = SweepSpec::from_map(&self.root).and_then(|spec| spec.plan().map(|_| spec));
         spec.map_err(|errors| self.locate(errors))
+    }
+
+    /// Its keys and values.
+    #[must_use]
+    pub fn root(&self) -> &Map<String, Value> {
+        &self.root
     }
 
     /// The trial in it.

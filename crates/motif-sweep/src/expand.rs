@@ -14,7 +14,7 @@ use crate::{
     plan::{Condition, Plan},
     resolve,
     spec::SweepSpec,
-    stopping, trial,
+    stopping, trial, until,
     variables::Variables,
     varied::{self, Factor},
 };
@@ -48,6 +48,7 @@ pub(crate) fn plan(spec: &SweepSpec) -> Result<Plan, SpecErrors> {
     metric::check(&spec.metric, &conditions, &mut errors);
     claims::check_against(spec, &conditions, &mut errors);
     stopping::check(spec, &conditions, &mut errors);
+    until::check_plan(spec, &conditions, &mut errors);
     let variables = Variables::of(spec);
     let wanted = spec.baseline.as_ref();
     let baseline = wanted.and_then(|wanted| baseline(wanted, &variables, &conditions, &mut errors));

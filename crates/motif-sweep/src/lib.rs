@@ -4,6 +4,7 @@
 //! [`plan::Plan`]. [`lifecycle`] is the queue's state machine. Nothing here reads a clock, draws unseeded randomness
 //! or does I/O: [`clock`] only says what others must bring.
 
+pub mod amend;
 mod check;
 pub mod claims;
 pub mod clock;
@@ -36,5 +37,7 @@ pub mod spec;
 pub mod stopping;
 pub mod swept;
 pub mod trial;
+pub mod until;
 mod variables;
 mod varied;
+pub mod verify;

@@ -197,7 +197,7 @@ fn base(given: &Map<String, Value>, errors: &mut SpecErrors) -> Option<&'static 
 }
 
 /// Lays `over` upon `base`; `null` removes.
-fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
+pub(crate) fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (_, Value::Null) => {

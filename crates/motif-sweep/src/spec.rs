@@ -17,6 +17,7 @@ use crate::{
     plan::{Condition, Plan},
     presets, probe, sample,
     stopping::{Rule, Stop},
+    until::Until,
 };
 
 pub use crate::errors::{SPEC_ERRORS_MAX, SpecError, SpecErrors};
@@ -39,6 +40,9 @@ pub const LABEL_MAX_CHARS: usize = 200;
 pub const METRIC_MAX_CHARS: usize = 100;
 /// Keys that one sweep varies.
 pub const AXES_MAX: usize = 32;
+
+/// Highest priority of a sweep; the lowest is its negative.
+pub const PRIORITY_MAX: i32 = 1_000;
 
 /// Items of one sweep's `exclude`.
 pub const EXCLUDES_MAX: usize = 1_000;
@@ -127,6 +131,18 @@ pub struct SweepSpec {
     /// What the queue may spend on each trial, where it differs from the server's policy.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub queue: Map<String, Value>,
+    /// Trials of the sweep with the higher number run first, whole numbers from -1000 to 1000.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: i32,
+    /// Sequential replication: a seed is added to all conditions after the last one has ended, until every condition's
+    /// 95 % interval on the metric is at most `half_width` to either side, or there are `max_seeds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 impl Default for SweepSpec {
@@ -147,6 +163,8 @@ impl Default for SweepSpec {
             claims: Vec::new(),
             stop: None,
             queue: Map::new(),
+            priority: 0,
+            until: None,
         }
     }
 }

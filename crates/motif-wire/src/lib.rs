@@ -1,12 +1,14 @@
 //! The HTTP contract between Motif's server and everything that speaks to it.
 //!
-//! Types only: no transport, no store, no decisions. Times are RFC 3339 in UTC, durations are in seconds and end in
+//! Types only: no transport, no store, no decisions but one that server and clients must take alike ([`reproduction`]). Times are RFC 3339 in UTC, durations are in seconds and end in
 //! `_s`, ids are UUIDv7, numbers that are not finite are `null`.
 
+pub mod control;
 pub mod effects;
 pub mod export;
 pub mod metrics;
 pub mod problem;
+pub mod reproduction;
 pub mod statistics;
 pub mod sweeps;
 pub mod system;

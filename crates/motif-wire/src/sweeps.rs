@@ -9,6 +9,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::control::{AmendmentRow, UntilRow};
+
 /// Number of trials in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateCounts {
@@ -68,7 +70,7 @@ pub enum SweepState {
     Running,
     /// No new trial starts until it is resumed.
     Paused,
-    /// Every trial is in a terminal state.
+    /// Every trial is in a terminal state, and no more seeds are to come.
     Finished,
     /// It was cancelled.
     Cancelled,
@@ -101,6 +103,11 @@ pub struct SweepRow {
     pub progress: f64,
     /// Seconds left at the pace so far, where that can be told.
     pub remaining_s: Option<f64>,
+    /// Trials of the sweep with the higher number run first.
+    pub priority: i32,
+    /// The sweep whose trials it re-runs, when it is a verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifies: Option<Uuid>,
 }
 
 /// One page of sweeps, newest first.
@@ -139,7 +146,7 @@ pub struct SweepDetail {
     /// What the list shows.
     #[serde(flatten)]
     pub row: SweepRow,
-    /// The spec as submitted.
+    /// The spec as submitted and amended.
     #[schema(value_type = Object)]
     pub spec: Value,
     /// The conditions.
@@ -148,6 +155,13 @@ pub struct SweepDetail {
     pub seed_values: Vec<u64>,
     /// Index of the condition that the others are tested against.
     pub baseline: Option<u32>,
+    /// What was added after its submission, oldest first.
+    pub amendments: Vec<AmendmentRow>,
+    /// Where sequential replication stands, when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<UntilRow>,
+    /// Number of sweeps that re-run its trials.
+    pub verifications: u32,
 }
 
 /// What an action on a sweep changed.

@@ -1,5 +1,6 @@
 //! One file for each group of commands. A command does its work and prints; it decides nothing of the domain.
 
+pub(crate) mod control;
 pub(crate) mod datasets;
 pub(crate) mod doctor;
 mod effects;

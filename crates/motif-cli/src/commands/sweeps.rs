@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Submit, SubmitHow, Sweep},
-    commands::{Outcome, effects, preview, trials::unhappy},
+    commands::{Outcome, control, effects, preview, trials::unhappy},
     input::read_input,
     output::{self, progress::Progress, tables, verdicts},
 };
@@ -82,7 +82,7 @@ pub(crate) fn random_key() -> String {
 }
 
 /// What the server found wrong, as errors of the spec.
-fn spec_errors(problem: &Problem) -> SpecErrors {
+pub(super) fn spec_errors(problem: &Problem) -> SpecErrors {
     let errors = problem.errors.iter().map(|error| SpecError {
         value: error.value.clone(),
         suggestion: error.suggestion.clone(),
@@ -133,6 +133,11 @@ pub(crate) async fn sweep(global: &Global, command: &Sweep) -> anyhow::Result<Ou
         Sweep::Resume(id) => steer(global, &client, &id.id, SweepSteer::Resume).await,
         Sweep::Cancel(id) => steer(global, &client, &id.id, SweepSteer::Cancel).await,
         Sweep::Retry(id) => steer(global, &client, &id.id, SweepSteer::Retry).await,
+        Sweep::Amend(args) => control::amend(global, &client, args).await,
+        Sweep::Priority(args) => control::priority(global, &client, args).await,
+        Sweep::Holes(args) => control::holes(global, &client, args).await,
+        Sweep::Verify(args) => control::verify(global, &client, args).await,
+        Sweep::Verification(id) => control::verification(global, &client, id).await,
     }
 }
 
@@ -217,10 +222,11 @@ async fn show(
     output::emit(global.json, &report, || {
         let row = &report.sweep.row;
         format!(
-            "{}  {}\n{}\n\n{}{}{}{unhappy}",
+            "{}  {}\n{}\n{}\n{}{}{}{unhappy}",
             row.name,
             row.id,
             tables::counts(&row.counts),
+            output::control::steering(&report.sweep),
             tables::sweep(&report.summary, &report.comparisons),
             verdicts::text(&report.verdicts),
             stopped(&report.sweep)
@@ -239,8 +245,9 @@ pub(crate) async fn follow(client: &Client, id: Uuid) -> anyhow::Result<SweepDet
             Ok(sweep) => {
                 away = Duration::ZERO;
                 progress.show(&sweep.row);
-                let ended = sweep.row.counts.finished() == sweep.row.counts.total();
-                if ended || sweep.row.state == SweepState::Finished {
+                // All trials have also ended between two blocks of seeds, and once a sweep is cancelled some still run.
+                let over = matches!(sweep.row.state, SweepState::Finished | SweepState::Cancelled);
+                if over && sweep.row.counts.finished() == sweep.row.counts.total() {
                     break sweep;
                 }
             }

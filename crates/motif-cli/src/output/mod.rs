@@ -1,5 +1,6 @@
 //! What people and scripts read: tables on stdout, or one JSON document; progress on stderr.
 
+pub(crate) mod control;
 pub(crate) mod effects;
 pub(crate) mod progress;
 pub(crate) mod tables;

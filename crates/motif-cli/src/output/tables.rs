@@ -242,16 +242,25 @@ pub(crate) fn sweeps(rows: &[SweepRow]) -> String {
     if rows.is_empty() {
         return "no sweeps yet: try `motif preset submit demo --wait`".to_owned();
     }
-    let mut table = table(&["id", "name", "state", "done", "trials", "submitted"], &[3]);
+    let mut header = vec!["id", "name", "state", "done", "trials", "submitted"];
+    let prioritized = rows.iter().any(|row| row.priority != 0);
+    if prioritized {
+        header.push("priority");
+    }
+    let mut table = table(&header, &[3, 6]);
     for row in rows {
-        table.add_row(vec![
+        let mut cells = vec![
             row.id.to_string(),
             row.name.clone(),
             format!("{:?}", row.state).to_lowercase(),
             format!("{:.0} %", 100.0 * row.progress),
             counts(&row.counts),
             row.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        ]);
+        ];
+        if prioritized {
+            cells.push(row.priority.to_string());
+        }
+        table.add_row(cells);
     }
     table.to_string()
 }

@@ -13,6 +13,7 @@ use motif_net::{
 use motif_sweep::{
     plan::{Condition, Plan},
     spec::{SpecError, SpecErrors, SweepSpec},
+    until::Until,
 };
 use motif_wire::system::DatasetRow;
 use serde::Serialize;
@@ -68,6 +69,26 @@ pub(crate) struct Time {
     pub(crate) measured: Vec<Measured>,
 }
 
+/// The most that sequential replication may come to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct UpTo {
+    pub(crate) metric: String,
+    pub(crate) half_width: f64,
+    pub(crate) max_seeds: u64,
+    pub(crate) max_trials: u64,
+}
+
+impl UpTo {
+    fn of(until: &Until, spec: &SweepSpec, plan: &Plan) -> Self {
+        Self {
+            metric: until.metric(&spec.metric).to_owned(),
+            half_width: until.half_width,
+            max_seeds: until.max_seeds,
+            max_trials: until.max_seeds * plan.conditions.len() as u64,
+        }
+    }
+}
+
 /// A sweep before it is submitted.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Preview {
@@ -76,6 +97,8 @@ pub(crate) struct Preview {
     pub(crate) conditions: Vec<String>,
     pub(crate) seeds: usize,
     pub(crate) trials: usize,
+    /// How far sequential replication may go, when it is asked for; the estimates are of the trials it begins with.
+    pub(crate) until: Option<UpTo>,
     /// Label of the baseline.
     pub(crate) baseline: Option<String>,
     pub(crate) datasets: Vec<NamedDataset>,
@@ -121,6 +144,7 @@ pub(crate) fn preview(spec: &SweepSpec, plan: &Plan, place: &Place, measured: Ve
         conditions: plan.conditions.iter().map(|condition| condition.label.clone()).collect(),
         seeds: plan.seeds.len(),
         trials: plan.trials.len(),
+        until: spec.until.as_ref().map(|until| UpTo::of(until, spec, plan)),
         baseline: plan.baseline.map(|index| plan.conditions[index as usize].label.clone()),
         datasets: named_datasets(plan, place),
         trial_steps: None,

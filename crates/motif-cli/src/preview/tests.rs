@@ -158,3 +158,17 @@ fn long_lists_of_conditions_are_cut_in_the_middle() {
     );
     assert!(!text.contains("hidden={9}\n"), "{text}");
 }
+
+#[test]
+fn sequential_replication_is_counted_as_it_begins_and_its_most_is_named() {
+    let text =
+        SWEEP.replacen("seeds = 3\n", "seeds = 3\nuntil = { half_width = 0.002, max_seeds = 20 }\n", 1);
+    let (spec, plan) = planned(&text);
+    let place = place(4);
+    let preview = preview(&spec, &plan, &place, Vec::new());
+    assert_eq!((preview.trials, preview.seeds), (18, 3));
+    let until = preview.until.as_ref().unwrap();
+    assert_eq!((until.metric.as_str(), until.max_seeds, until.max_trials), ("test_accuracy", 20, 120));
+    let text = preview.text();
+    assert!(text.contains("until ± 0.002 on test_accuracy: up to 20 seeds, 120 trials"), "{text}");
+}

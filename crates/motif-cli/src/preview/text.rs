@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NamedDataset, Preview, Time};
+use super::{NamedDataset, Preview, Time, UpTo};
 use crate::output::{plural, progress::duration};
 
 /// Labels shown at each end of a long list.
@@ -18,6 +18,14 @@ impl Preview {
             plural(self.seeds as u64, "seed"),
             plural(self.trials as u64, "trial")
         );
+        if let Some(UpTo { metric, half_width, max_seeds, max_trials }) = &self.until {
+            let _ = writeln!(
+                text,
+                "seeds are added until ± {half_width} on {metric}: up to {max_seeds} seeds, {max_trials} trials; what follows \
+                 is of the {} that it begins with",
+                self.trials
+            );
+        }
         self.write_conditions(&mut text);
         for (what, line) in [
             ("datasets", self.datasets.iter().map(dataset).collect::<Vec<_>>().join("; ")),

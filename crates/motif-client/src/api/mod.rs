@@ -1,5 +1,6 @@
 //! The operations, by what they are about.
 
+mod control;
 mod sweeps;
 mod system;
 mod trials;

@@ -62,6 +62,13 @@ pub(crate) struct RawJson {
     pub(crate) value: Value,
 }
 
+impl RawJson {
+    /// The body as a known type.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> ApiResult<T> {
+        parse(&self.bytes)
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for RawJson {
     type Rejection = ApiError;
 

@@ -140,7 +140,8 @@ pub(crate) async fn sweep_export(
     let trials = all_trials(&state, id).await?;
     if query.format == ExportFormat::Json {
         let now = state.clock.now();
-        let detail = convert::sweep_detail(&record, conditions.clone(), now);
+        let amendments = state.store.sweep_amendments(id).await?;
+        let detail = convert::sweep_detail(&record, conditions.clone(), amendments, now);
         let conditions = conditions.into_iter().map(|(condition, _)| condition).collect();
         let material = Material { sweep: record, conditions, trials };
         let response =

@@ -220,7 +220,7 @@ pub(super) async fn compute<T: Send + 'static>(
     done.map_err(|error| ApiError::Panicked(error.to_string()))?
 }
 
-pub(super) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
+pub(crate) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Material> {
     let (sweep, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
     Ok(Material { sweep, conditions: records(conditions), trials: all_trials(state, id).await? })
 }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use motif_store::records::{IdempotencyKey, Steer, Submitted};
+use motif_store::records::{IdempotencyKey, NewSweep, Steer, Submitted};
 use motif_sweep::{ids::SweepId, spec::SweepSpec};
 use motif_wire::{
     IDEMPOTENCY_HEADER,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Says that a reply is that of an earlier, equal request.
-const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Submit a sweep
 ///
@@ -47,10 +47,20 @@ pub(crate) async fn sweep_submit(
     Parameters(()): Parameters<()>,
     body: RawJson,
 ) -> ApiResult<Response> {
-    let key = idempotency_key(&headers, &principal, &body.bytes)?;
+    let key = idempotency_key(&headers, &principal, &[&body.bytes])?;
     let spec = SweepSpec::from_json(body.value).map_err(ApiError::Spec)?;
     let sweep = submission::new_sweep(&state, spec, &principal).await?;
-    let now = state.clock.now();
+    submitted(&state, sweep, key, StatusCode::CREATED).await
+}
+
+/// Stores a sweep, tells everyone, and shows it.
+pub(super) async fn submitted(
+    state: &ServerState,
+    sweep: NewSweep,
+    key: Option<IdempotencyKey>,
+    status: StatusCode,
+) -> ApiResult<Response> {
+    let (now, principal) = (state.clock.now(), sweep.principal.clone());
     let store = state.store.clone();
     let submitted = state.write(async move { store.sweep_create(sweep, key, now).await }).await?;
     let (id, replayed) = match submitted {
@@ -62,8 +72,8 @@ pub(crate) async fn sweep_submit(
         state.work.notify_waiters();
         state.events.counts_changed(id);
     }
-    let detail = detail(&state, id).await?;
-    let mut response = (StatusCode::CREATED, Json(detail)).into_response();
+    let detail = detail(state, id).await?;
+    let mut response = (status, Json(detail)).into_response();
     let location = HeaderValue::from_str(&format!("/api/v1/sweeps/{id}"));
     let location = location.map_err(|error| ApiError::Stored(error.to_string()))?;
     response.headers_mut().insert(header::LOCATION, location);
@@ -73,7 +83,12 @@ pub(crate) async fn sweep_submit(
     Ok(response)
 }
 
-fn idempotency_key(headers: &HeaderMap, principal: &str, body: &[u8]) -> ApiResult<Option<IdempotencyKey>> {
+/// The key of a request, with the hash of what it is the key of.
+pub(super) fn idempotency_key(
+    headers: &HeaderMap,
+    principal: &str,
+    request: &[&[u8]],
+) -> ApiResult<Option<IdempotencyKey>> {
     let Some(value) = headers.get(IDEMPOTENCY_HEADER) else { return Ok(None) };
     let expected =
         || format!("must be 1 to {} printable ASCII characters", limits::IDEMPOTENCY_KEY_MAX_CHARS);
@@ -81,13 +96,20 @@ fn idempotency_key(headers: &HeaderMap, principal: &str, body: &[u8]) -> ApiResu
     if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_MAX_CHARS {
         return Err(ApiError::parameter(IDEMPOTENCY_HEADER, expected(), &crate::extract::shown(key)));
     }
-    let body_hash = blake3::hash(body).to_hex().to_string();
+    let mut hasher = blake3::Hasher::new();
+    for part in request {
+        hasher.update(part);
+    }
+    let body_hash = hasher.finalize().to_hex().to_string();
     Ok(Some(IdempotencyKey { principal: principal.to_owned(), key: key.to_owned(), body_hash }))
 }
 
-async fn detail(state: &ServerState, id: SweepId) -> ApiResult<SweepDetail> {
-    let (record, conditions) = tokio::try_join!(state.store.sweep_get(id), state.store.sweep_conditions(id))?;
-    Ok(convert::sweep_detail(&record, conditions, state.clock.now()))
+/// A sweep in full.
+pub(super) async fn detail(state: &ServerState, id: SweepId) -> ApiResult<SweepDetail> {
+    let store = &state.store;
+    let (record, conditions, amendments) =
+        tokio::try_join!(store.sweep_get(id), store.sweep_conditions(id), store.sweep_amendments(id))?;
+    Ok(convert::sweep_detail(&record, conditions, amendments, state.clock.now()))
 }
 
 /// Which page.
@@ -100,13 +122,21 @@ pub(crate) struct PageQuery {
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<SweepId>,
+    /// `true` also lists the sweeps that re-run trials of others; `false` unless given.
+    #[param(required = false)]
+    verifications: bool,
 }
 
 impl FromQuery for PageQuery {
-    const NAMES: &'static [&'static str] = &["limit", "cursor"];
+    const NAMES: &'static [&'static str] = &["limit", "cursor", "verifications"];
 
     fn from_query(params: &Params) -> ApiResult<Self> {
-        Ok(Self { limit: params.limit()?, cursor: Cursor::read('s', params)? })
+        let flags = [("true", true), ("false", false)];
+        Ok(Self {
+            limit: params.limit()?,
+            cursor: Cursor::read('s', params)?,
+            verifications: params.choice("verifications", &flags)?.unwrap_or(false),
+        })
     }
 }
 
@@ -119,7 +149,7 @@ pub(crate) async fn sweep_list(
     State(state): State<ServerState>,
     Parameters(query): Parameters<PageQuery>,
 ) -> ApiResult<Json<SweepPage>> {
-    let page = state.store.sweep_list(query.cursor, query.limit).await?;
+    let page = state.store.sweep_list(query.cursor, query.verifications, query.limit).await?;
     let now = state.clock.now();
     let items = page.items.iter().map(|record| convert::sweep_row(record, now)).collect();
     Ok(Json(SweepPage { items, next_cursor: page.next.map(|id| Cursor::write('s', id)) }))
@@ -138,7 +168,8 @@ pub(crate) async fn sweep_get(
     Ok(Json(detail(&state, id).await?))
 }
 
-async fn steer(
+/// Acts on a whole sweep.
+pub(super) async fn steer(
     state: ServerState,
     principal: Principal,
     id: SweepId,
@@ -151,6 +182,7 @@ async fn steer(
     tracing::info!(sweep = %id, principal = %who, ?steer, changed = steered.changed, "sweep steered");
     if matches!(steer, Steer::Resume | Steer::Retry) {
         state.work.notify_waiters();
+        state.ended.notify_one();
     }
     state.events.counts_changed(id);
     Ok(Json(SweepAction { changed: steered.changed, pending: steered.pending }))

@@ -108,7 +108,7 @@ fn family(text: &mut String, name: &str, kind: &str, help: &str) {
 async fn totals(state: &ServerState) -> ApiResult<(StateCounts, u64)> {
     let (mut counts, mut sweeps, mut before) = (StateCounts::default(), 0, None);
     loop {
-        let page = state.store.sweep_list(before, limits::PAGE_MAX_ITEMS).await?;
+        let page = state.store.sweep_list(before, true, limits::PAGE_MAX_ITEMS).await?;
         for record in &page.items {
             sweeps += 1;
             for trial_state in TrialState::ALL {

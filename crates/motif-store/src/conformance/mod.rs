@@ -5,6 +5,7 @@
 //!
 //! [`conformance_tests!`]: crate::conformance_tests
 
+mod control;
 mod queue;
 mod reading;
 mod reports;
@@ -13,6 +14,10 @@ mod stopping;
 mod world;
 
 pub use self::{
+    control::{
+        amendments_append_once, amendments_need_a_sweep_that_may_run, holes_run_what_has_no_value,
+        priorities_order_claims, replication_is_decided_once, verifications_hang_on_their_original,
+    },
     queue::{
         backoff_delays_a_claim, claims_follow_queue_order, claims_repeat_by_id, claims_run_side_by_side,
         submissions_are_all_or_none, submissions_are_idempotent,
@@ -66,6 +71,12 @@ macro_rules! conformance_tests {
             decisions_hold_for_later_attempts,
             stopped_trials_need_a_decision,
             medians_stop_trials_too,
+            amendments_append_once,
+            amendments_need_a_sweep_that_may_run,
+            priorities_order_claims,
+            holes_run_what_has_no_value,
+            replication_is_decided_once,
+            verifications_hang_on_their_original,
             pages_cover_everything_once,
             conditions_carry_their_counts,
             outcomes_are_the_listed_trials,

@@ -20,7 +20,7 @@ pub async fn pages_cover_everything_once(store: Arc<dyn Store>) {
     for limit in [1, 2, 3, 6, 7] {
         let (mut seen, mut before) = (Vec::new(), None);
         loop {
-            let page = world.store.sweep_list(before, limit).await.expect("a page");
+            let page = world.store.sweep_list(before, false, limit).await.expect("a page");
             assert!(page.items.len() <= limit as usize);
             seen.extend(page.items.iter().map(|sweep| sweep.id));
             before = page.next;

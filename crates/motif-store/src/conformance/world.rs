@@ -19,8 +19,8 @@ use uuid::Uuid;
 use crate::{
     Result, Store, StoreError,
     records::{
-        Claim, ConditionRecord, Counts, Fence, Finish, LeaseOffer, Leased, NewSweep, NewTrial, PointRecord,
-        TrialRecord, WorkerSeen,
+        Claim, ConditionRecord, Counts, Fence, Finish, LeaseOffer, Leased, NewAmendment, NewControl,
+        NewSweep, NewTrial, PointRecord, TrialRecord, WorkerSeen,
     },
 };
 
@@ -82,6 +82,35 @@ impl World {
                 .collect(),
             trials,
             principal: "someone".into(),
+            control: NewControl::default(),
+        }
+    }
+
+    /// An amendment of a sweep at a revision: `added` further conditions, and these seeds, the sweep's own among them.
+    pub fn amendment(&self, sweep: &NewSweep, revision: u32, added: u32, seeds: Vec<u64>) -> NewAmendment {
+        let known = u32::try_from(sweep.conditions.len()).expect("a small sweep");
+        let conditions = self.sweep(known + added, 0).conditions.split_off(known as usize);
+        let is_new = |condition: u32, seed: &u64| condition >= known || !sweep.seeds.contains(seed);
+        let trials = seeds
+            .iter()
+            .flat_map(|&seed| (0..known + added).map(move |condition| (condition, seed)))
+            .filter(|(condition, seed)| is_new(*condition, seed))
+            .map(|(condition, seed)| NewTrial { id: TrialId(self.id()), condition, seed })
+            .collect();
+        let added_seeds = seeds.iter().filter(|seed| !sweep.seeds.contains(seed)).count();
+        NewAmendment {
+            sweep: sweep.id,
+            revision,
+            spec: json!({"name": "ratio", "seeds": seeds}),
+            until: sweep.control.until,
+            conditions,
+            trials,
+            added_seeds: u32::try_from(added_seeds).expect("a few"),
+            change: json!({"seeds": seeds}),
+            seeds,
+            note: Some("because".into()),
+            principal: "someone".into(),
+            decided_at: None,
         }
     }
 

@@ -20,7 +20,8 @@ use crate::{
 /// Trials that have backed off long enough become claimable.
 pub(super) const PROMOTE: &str = "update trials set not_before = null where state = 'queued' and not_before is not null and not_before <= ?";
 
-/// Claimable trials in queue order. The joins are crossed to keep their order: sweeps by age, then positions.
+/// Claimable trials in queue order. The joins are crossed to keep their order: sweeps by priority, then age, then
+/// positions.
 pub(super) const NEXT: &str =
     "select t.n, t.id, t.seed, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step, t.sweep,
         p.started_at, s.id as sweep_id, s.policy, s.stop is not null as judged, c.config, c.dataset_hash
@@ -29,7 +30,7 @@ pub(super) const NEXT: &str =
     cross join sweeps s on s.n = p.sweep
     cross join conditions c on c.sweep = t.sweep and c.position = t.condition
     where p.queued > 0 and p.paused = 0
-    order by p.sweep, t.position limit ?";
+    order by p.priority desc, p.sweep, t.position limit ?";
 
 struct Candidate {
     n: i64,

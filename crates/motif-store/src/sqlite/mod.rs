@@ -4,6 +4,7 @@
 
 mod attempts;
 mod claims;
+mod control;
 mod curves;
 mod open;
 mod points;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId},
     lifecycle::{Event, TrialState},
+    until::UntilState,
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
@@ -36,9 +38,9 @@ use self::{rows::Columns, writer::Writer};
 use crate::{
     Result, Store, StoreError,
     records::{
-        AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence, Finish, IdempotencyKey, Leased,
-        Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
-        WorkerRecord,
+        AmendOutcome, AmendmentRecord, AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence,
+        Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page, PointRecord,
+        ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord, WorkerRecord,
     },
 };
 
@@ -137,8 +139,13 @@ impl Store for SqliteStore {
         sweeps::get(&mut *self.read().await?, id).await
     }
 
-    async fn sweep_list(&self, before: Option<SweepId>, limit: u32) -> Result<Page<SweepRecord, SweepId>> {
-        sweeps::list(&mut *self.read().await?, before, limit).await
+    async fn sweep_list(
+        &self,
+        before: Option<SweepId>,
+        verifications: bool,
+        limit: u32,
+    ) -> Result<Page<SweepRecord, SweepId>> {
+        sweeps::list(&mut *self.read().await?, before, verifications, limit).await
     }
 
     async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>> {
@@ -156,6 +163,68 @@ impl Store for SqliteStore {
         self.writer
             .run(move |conn| Box::pin(async move { steering::steer(conn, id, steer, &principal, now).await }))
             .await
+    }
+
+    async fn sweep_run_holes(
+        &self,
+        id: SweepId,
+        missing: Vec<NewTrial>,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<Steered> {
+        let principal = principal.to_owned();
+        self.writer
+            .run(move |conn| {
+                Box::pin(async move { steering::run_holes(conn, id, &missing, &principal, now).await })
+            })
+            .await
+    }
+
+    async fn sweep_amend(
+        &self,
+        amendment: NewAmendment,
+        key: Option<IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<AmendOutcome> {
+        self.writer
+            .run(move |conn| {
+                Box::pin(async move { control::amend(conn, &amendment, key.as_ref(), now).await })
+            })
+            .await
+    }
+
+    async fn amendment_by_key(&self, key: &IdempotencyKey) -> Result<Option<AmendmentRecord>> {
+        control::by_key(&mut *self.read().await?, key).await
+    }
+
+    async fn sweep_amendments(&self, id: SweepId) -> Result<Vec<AmendmentRecord>> {
+        control::amendments(&mut *self.read().await?, id).await
+    }
+
+    async fn sweeps_undecided(&self) -> Result<Vec<SweepId>> {
+        control::undecided(&mut *self.read().await?).await
+    }
+
+    async fn sweep_decide(
+        &self,
+        id: SweepId,
+        revision: u32,
+        state: UntilState,
+        half_width: Option<f64>,
+    ) -> Result<bool> {
+        self.writer
+            .run(move |conn| {
+                Box::pin(async move { control::decide(conn, id, revision, state, half_width).await })
+            })
+            .await
+    }
+
+    async fn sweep_verifications(&self, id: SweepId) -> Result<Vec<SweepRecord>> {
+        control::verifications(&mut *self.read().await?, id).await
+    }
+
+    async fn sweep_results(&self, id: SweepId) -> Result<Vec<ResultRecord>> {
+        control::results(&mut *self.read().await?, id).await
     }
 
     async fn trial_get(&self, id: TrialId) -> Result<TrialRecord> {

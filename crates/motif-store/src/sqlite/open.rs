@@ -33,6 +33,7 @@ const READER_WAIT_S: u64 = 10;
 /// The schema's history: number, name, text. Entries are only ever added.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "store", include_str!("../../../../migrations/0001_store.sql")),
+    (2, "control", include_str!("../../../../migrations/0002_control.sql")),
     (3, "stopped", include_str!("../../../../migrations/0003_stopped.sql")),
 ];
 

@@ -75,6 +75,8 @@ pub(super) trait Columns {
     fn opt_text(&self, column: &'static str) -> Result<Option<String>>;
     /// An id of any kind.
     fn id<T: From<Uuid>>(&self, column: &'static str) -> Result<T>;
+    /// An id or nothing.
+    fn opt_id<T: From<Uuid>>(&self, column: &'static str) -> Result<Option<T>>;
     /// Raw bytes.
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>>;
     /// A hash of 32 bytes.
@@ -136,6 +138,11 @@ impl Columns for SqliteRow {
         let bytes = self.bytes(column)?;
         let id = Uuid::from_slice(&bytes).map_err(|error| corrupt(column, error))?;
         Ok(T::from(id))
+    }
+
+    fn opt_id<T: From<Uuid>>(&self, column: &'static str) -> Result<Option<T>> {
+        let bytes: Option<Vec<u8>> = self.try_get(column)?;
+        if bytes.is_some() { self.id(column).map(Some) } else { Ok(None) }
     }
 
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>> {

@@ -1,18 +1,22 @@
 //! Tables `sweeps`, `sweep_progress`, `conditions`, `condition_counts` and `idempotency`: submitting and listing sweeps.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use motif_sweep::{
     ids::SweepId,
     lifecycle::{Life, TrialState},
+    until::UntilState,
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::rows::{Columns, integer, json_text, millis};
 use crate::{
     Result, StoreError,
-    records::{ConditionRecord, Counts, IdempotencyKey, NewSweep, NewTrial, Page, Submitted, SweepRecord},
+    records::{
+        ConditionRecord, Control, Counts, IdempotencyKey, NewSweep, NewTrial, Page, Submitted, SweepRecord,
+        UntilProgress,
+    },
 };
 
 /// Trials stored by one statement.
@@ -34,10 +38,8 @@ pub(super) async fn create(
     }
     check(sweep)?;
     let n = insert_sweep(conn, sweep, now).await?;
-    insert_conditions(conn, n, sweep).await?;
-    for (trials, portion) in sweep.trials.chunks(INSERTED_AT_ONCE).zip(0u64..) {
-        insert_trials(conn, n, portion * INSERTED_AT_ONCE as u64, trials, now).await?;
-    }
+    insert_conditions(conn, n, &sweep.conditions, &sweep.trials).await?;
+    insert_all_trials(conn, n, 0, &sweep.trials, now).await?;
     if let Some(key) = key {
         sqlx::query(
             "insert into idempotency (principal, key, body_hash, sweep_id, created_at) values (?, ?, ?, ?, ?)",
@@ -68,22 +70,32 @@ async fn submitted_before(conn: &mut SqliteConnection, key: &IdempotencyKey) -> 
 
 /// What the tables could not refuse in words that say what is wrong.
 fn check(sweep: &NewSweep) -> Result<()> {
-    for (condition, index) in sweep.conditions.iter().zip(0u32..) {
-        if condition.index != index {
-            return Err(StoreError::Conflict(format!(
-                "condition {index} of the sweep has index {}",
-                condition.index
-            )));
-        }
-    }
     let conditions = sweep.conditions.len();
     if let Some(baseline) = sweep.baseline
         && baseline as usize >= conditions
     {
         return Err(StoreError::Conflict(format!("baseline {baseline} is none of {conditions} conditions")));
     }
-    let mut ids = HashSet::with_capacity(sweep.trials.len());
-    for trial in &sweep.trials {
+    check_additions(0, &sweep.conditions, &sweep.trials)
+}
+
+/// The same for what comes after `known` conditions.
+pub(super) fn check_additions(
+    known: usize,
+    conditions: &[ConditionRecord],
+    trials: &[NewTrial],
+) -> Result<()> {
+    for (condition, index) in conditions.iter().zip(known..) {
+        if condition.index as usize != index {
+            return Err(StoreError::Conflict(format!(
+                "condition {index} of the sweep has index {}",
+                condition.index
+            )));
+        }
+    }
+    let conditions = known + conditions.len();
+    let mut ids = HashSet::with_capacity(trials.len());
+    for trial in trials {
         if trial.condition as usize >= conditions {
             let found = trial.condition;
             return Err(StoreError::Conflict(format!(
@@ -98,9 +110,13 @@ fn check(sweep: &NewSweep) -> Result<()> {
 }
 
 async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timestamp) -> Result<i64> {
+    let verifies = match sweep.control.verifies {
+        Some(original) => Some(row_of(conn, original).await?),
+        None => None,
+    };
     let row = sqlx::query(
-        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec, stop)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
+        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec, stop, verifies)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
     )
     .bind(sweep.id.0.as_bytes().as_slice())
     .bind(&sweep.name)
@@ -113,23 +129,32 @@ async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timest
     .bind(json_text(&sweep.seeds)?)
     .bind(json_text(&sweep.spec)?)
     .bind(sweep.stop.as_ref().map(json_text).transpose()?)
+    .bind(verifies)
     .fetch_one(&mut *conn)
     .await?;
     let n = row.int("n")?;
-    sqlx::query("insert into sweep_progress (sweep, queued) values (?, ?)")
+    sqlx::query("insert into sweep_progress (sweep, queued, priority, until) values (?, ?, ?, ?)")
         .bind(n)
         .bind(integer(sweep.trials.len() as u64))
+        .bind(i64::from(sweep.control.priority))
+        .bind(sweep.control.until.then(|| UntilState::Running.name()))
         .execute(conn)
         .await?;
     Ok(n)
 }
 
-async fn insert_conditions(conn: &mut SqliteConnection, n: i64, sweep: &NewSweep) -> Result<()> {
-    let mut trials = vec![0u64; sweep.conditions.len()];
-    for trial in &sweep.trials {
-        trials[trial.condition as usize] += 1;
+/// Stores conditions with the counts of their trials, which are among these; trials of others are left alone.
+pub(super) async fn insert_conditions(
+    conn: &mut SqliteConnection,
+    n: i64,
+    conditions: &[ConditionRecord],
+    trials: &[NewTrial],
+) -> Result<()> {
+    let mut counts: HashMap<u32, u64> = HashMap::with_capacity(conditions.len());
+    for trial in trials {
+        *counts.entry(trial.condition).or_default() += 1;
     }
-    for (condition, trials) in sweep.conditions.iter().zip(trials) {
+    for condition in conditions {
         sqlx::query(
             "insert into conditions (sweep, position, label, config_hash, dataset_hash, axes, config)
             values (?, ?, ?, ?, ?, ?, ?)",
@@ -146,9 +171,23 @@ async fn insert_conditions(conn: &mut SqliteConnection, n: i64, sweep: &NewSweep
         sqlx::query("insert into condition_counts (sweep, condition, queued) values (?, ?, ?)")
             .bind(n)
             .bind(i64::from(condition.index))
-            .bind(integer(trials))
+            .bind(integer(counts.get(&condition.index).copied().unwrap_or(0)))
             .execute(&mut *conn)
             .await?;
+    }
+    Ok(())
+}
+
+/// Stores trials from a position on, in portions.
+pub(super) async fn insert_all_trials(
+    conn: &mut SqliteConnection,
+    n: i64,
+    first: u64,
+    trials: &[NewTrial],
+    now: Timestamp,
+) -> Result<()> {
+    for (trials, portion) in trials.chunks(INSERTED_AT_ONCE).zip(0u64..) {
+        insert_trials(conn, n, first + portion * INSERTED_AT_ONCE as u64, trials, now).await?;
     }
     Ok(())
 }
@@ -192,6 +231,9 @@ const ONE: &str =
     "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
         p.paused, p.cancelled, p.started_at, p.ended_at,
         p.queued, p.leased, p.succeeded, p.diverged, p.stopped, p.failed, p.dead, p.cancelled_trials,
+        p.priority, p.until, p.until_half_width, s.revision,
+        (select o.id from sweeps o where o.n = s.verifies) as verifies,
+        (select count(*) from sweeps v where v.verifies = s.n) as verifications,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
@@ -202,10 +244,14 @@ pub(super) const LIST: &str =
     "select s.id, s.name, s.spec, s.metric, s.baseline, s.seeds, s.policy, s.conditions, s.created_at,
         p.paused, p.cancelled, p.started_at, p.ended_at,
         p.queued, p.leased, p.succeeded, p.diverged, p.stopped, p.failed, p.dead, p.cancelled_trials,
+        p.priority, p.until, p.until_half_width, s.revision,
+        (select o.id from sweeps o where o.n = s.verifies) as verifies,
+        (select count(*) from sweeps v where v.verifies = s.n) as verifications,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
-    from sweeps s join sweep_progress p on p.sweep = s.n where s.n < ? order by s.n desc limit ?";
+    from sweeps s join sweep_progress p on p.sweep = s.n where s.n < ?1 and (?2 or s.verifies is null)
+    order by s.n desc limit ?3";
 
 /// One sweep.
 pub(super) async fn get(conn: &mut SqliteConnection, id: SweepId) -> Result<SweepRecord> {
@@ -213,10 +259,11 @@ pub(super) async fn get(conn: &mut SqliteConnection, id: SweepId) -> Result<Swee
     read(&sqlx::query(ONE).bind(n).fetch_one(conn).await?)
 }
 
-/// Sweeps, newest first.
+/// Sweeps, newest first, without those that re-run trials of others unless asked for.
 pub(super) async fn list(
     conn: &mut SqliteConnection,
     before: Option<SweepId>,
+    verifications: bool,
     limit: u32,
 ) -> Result<Page<SweepRecord, SweepId>> {
     let limit = limit.clamp(1, PAGE_ROWS_MAX);
@@ -224,7 +271,8 @@ pub(super) async fn list(
         Some(id) => row_of(conn, id).await?,
         None => i64::MAX,
     };
-    let rows = sqlx::query(LIST).bind(before).bind(i64::from(limit) + 1).fetch_all(conn).await?;
+    let query = sqlx::query(LIST).bind(before).bind(i64::from(verifications)).bind(i64::from(limit) + 1);
+    let rows = query.fetch_all(conn).await?;
     let mut items = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
@@ -249,6 +297,25 @@ fn read(row: &SqliteRow) -> Result<SweepRecord> {
         started_at: row.opt_time("started_at")?,
         ended_at: row.opt_time("ended_at")?,
         running_fraction: row.real("running_fraction")?,
+        control: read_control(row)?,
+    })
+}
+
+fn read_control(row: &SqliteRow) -> Result<Control> {
+    let until = match row.opt_text("until")? {
+        None => None,
+        Some(name) => {
+            let state = UntilState::from_name(&name)
+                .ok_or_else(|| StoreError::Corrupt(format!("column until: {name} is no state")))?;
+            Some(UntilProgress { state, half_width: row.opt_real("until_half_width")? })
+        }
+    };
+    Ok(Control {
+        priority: row.uint("priority")?,
+        revision: row.uint("revision")?,
+        until,
+        verifies: row.opt_id("verifies")?,
+        verifications: row.uint("verifications")?,
     })
 }
 

@@ -6,7 +6,7 @@ use motif_sweep::lifecycle::{Policy, TrialState};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, attempts, claims, curves, open, stopping, sweeps, trials};
+use super::{Options, SqliteStore, attempts, claims, control, curves, open, stopping, sweeps, trials};
 use crate::{Store, StoreError, conformance::World};
 
 struct Opened {
@@ -46,6 +46,7 @@ async fn frequent_statements_use_indexes() {
             "SEARCH trials USING INDEX trials_waiting (not_before>? AND not_before<?)",
         ),
         ("next", claims::NEXT, "SEARCH t USING INDEX trials_ready (sweep=?)"),
+        ("undecided", control::UNDECIDED, "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ("due", attempts::DUE, "SEARCH a USING INDEX attempts_due (due_at<?)"),
         ("sweeps", sweeps::LIST, "SEARCH s USING INTEGER PRIMARY KEY (rowid<?)"),
         ("trials", trials::LIST, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=? AND position>?)"),
@@ -66,6 +67,7 @@ async fn frequent_statements_use_indexes() {
             "SEARCH a USING INDEX sqlite_autoindex_attempts_2 (trial=? AND number=?)",
         ),
         ("points of a curve", curves::POINTS, "SEARCH p USING PRIMARY KEY (attempt=?)"),
+        ("results", control::RESULTS, "SEARCH t USING INDEX sqlite_autoindex_trials_2 (sweep=?)"),
     ];
     for (name, sql, expected) in statements {
         let steps = plan(&mut conn, sql).await;
@@ -74,6 +76,7 @@ async fn frequent_statements_use_indexes() {
         for step in &steps {
             let scans_rows = step.starts_with("SCAN")
                 && !step.ends_with("sweep_progress_claimable")
+                && !step.ends_with("sweep_progress_undecided")
                 && !step.contains("VIRTUAL TABLE")
                 && !step.contains("places");
             assert!(!scans_rows, "{name} scans a table:\n{text}");
@@ -253,7 +256,7 @@ async fn a_store_of_the_first_schema_goes_on_with_what_it_holds() {
     conn.close().await.unwrap();
 
     let store = SqliteStore::open(&path, Options::default()).await.unwrap();
-    let sweep = store.sweep_list(None, 9).await.unwrap().items.remove(0);
+    let sweep = store.sweep_list(None, false, 9).await.unwrap().items.remove(0);
     assert_eq!(sweep.counts.0, [1, 1, 1, 0, 0, 0, 0, 0]);
     let trials = store.trial_list(sweep.id, None, 0, 9).await.unwrap().items;
     let states: Vec<_> = trials.iter().map(|trial| (trial.state, trial.attempt, trial.step)).collect();

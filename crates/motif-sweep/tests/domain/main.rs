@@ -1,6 +1,8 @@
 //! Tests of the domain through its public face.
 
 #[cfg(test)]
+mod amend;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod derive;
@@ -26,5 +28,7 @@ mod spec;
 mod stopping;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod until;
 #[cfg(test)]
 mod zip;

@@ -69,6 +69,8 @@ fn every_form_fits() {
         seeds = [1, 2]
         baseline = { label = "x", rates.v = 1 }
         metric = "cos_v.1"
+        priority = -3
+        until = { metric = "test_accuracy", half_width = 0.002, max_seeds = 20 }
         exclude = [{ rule = ["sal", "bp"], hidden = [8] }, { hidden = [[8], [9]], "rates.w" = 0.1 }]
         [trial]
         diagnostics = { every_steps = 5 }
@@ -110,6 +112,10 @@ fn what_is_misspelt_or_of_another_kind_does_not_fit() {
         json!({ "name": "a", "epochs": 3 }),
         json!({ "name": "a", "seeds": "3" }),
         json!({ "name": "a", "seeds": [-1] }),
+        json!({ "name": "a", "priority": 1001 }),
+        json!({ "name": "a", "priority": "high" }),
+        json!({ "name": "a", "until": { "half_width": 0.1 } }),
+        json!({ "name": "a", "until": { "half_width": 0.1, "max_seed": 9 } }),
         json!({ "name": "a", "trial": { "epcohs": 3 } }),
         json!({ "name": "a", "trial": { "epochs": "3" } }),
         json!({ "name": "a", "trial": { "rule": "sall" } }),

@@ -302,6 +302,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/amend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add seeds, values, arms to a sweep
+         * @description The body has the meaning of a preset's `overrides` (tables merged, lists replaced, `null` removes), but that its `arms`
+         *     are appended. It must only add: whatever condition or seed would vanish is named. New trials are queued behind the old
+         *     ones, all or none. A `note` beside the keys says why, in the log of amendments.
+         */
+        post: operations["sweep_amend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sweeps/{id}/anova": {
         parameters: {
             query?: never;
@@ -397,6 +419,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sweeps/{id}/holes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what has no value and will get none by itself */
+        get: operations["sweep_holes"];
+        put?: never;
+        /**
+         * Run exactly the holes
+         * @description Queues the trials that failed, died or were cancelled again, and adds those that are missing; nothing else.
+         */
+        post: operations["sweep_holes_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sweeps/{id}/importance": {
         parameters: {
             query?: never;
@@ -468,6 +511,26 @@ export interface paths {
         put?: never;
         /** Pause a sweep: no new trial starts */
         post: operations["sweep_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/priority": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set a sweep's priority
+         * @description Claims take trials of the sweep with the highest priority first, then of the oldest sweep.
+         */
+        post: operations["sweep_priority"];
         delete?: never;
         options?: never;
         head?: never;
@@ -557,6 +620,48 @@ export interface paths {
         get: operations["sweep_verdicts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare a sweep's results with their re-runs
+         * @description A trial is `verified` when every re-run that has ended gave the same `result_hash`, `mismatched` when one did not, and
+         *     `unverified` otherwise.
+         */
+        get: operations["sweep_verification"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sweeps/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a share of a sweep's trials again
+         * @description A seeded random share of the trials that have a result is queued again as a sweep of its own, which lists of sweeps leave
+         *     out. `GET …/verification` compares the result hashes.
+         */
+        post: operations["sweep_verify"];
         delete?: never;
         options?: never;
         head?: never;
@@ -721,6 +826,41 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The answer to an amendment. */
+        AmendReply: {
+            amendment?: components["schemas"]["AmendmentRow"] | null;
+            /** @description The sweep as it stands now. */
+            sweep: components["schemas"]["SweepDetail"];
+        };
+        /** @description What was added to a sweep after its submission. */
+        AmendmentRow: {
+            /**
+             * Format: int32
+             * @description Conditions that were new.
+             */
+            added_conditions: number;
+            /**
+             * Format: int32
+             * @description Seeds that were new.
+             */
+            added_seeds: number;
+            /**
+             * Format: int64
+             * @description Trials that were new.
+             */
+            added_trials: number;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What was asked for, as in a spec. */
+            change: Record<string, never>;
+            /** @description Why, in words. */
+            note?: string | null;
+            /** @description Who asked: a token's name, or `until` for sequential replication. */
+            principal: string;
+        };
         /** @description Main effects and two-way interactions of a sweep's crossed conditions. */
         Anova: {
             /** @description What happened to diverged trials. */
@@ -864,6 +1004,15 @@ export interface components {
             text: string;
             /** @description The answer. */
             verdict: components["schemas"]["VerdictKind"];
+        };
+        /** @description A trial beside its re-runs. */
+        ComparedRun: {
+            /** @description The trial. */
+            original: components["schemas"]["RunRecord"];
+            /** @description Its re-runs. */
+            reruns: components["schemas"]["RunRecord"][];
+            /** @description What they say of it. */
+            verdict: components["schemas"]["Verdict"];
         };
         /** @description One condition against the baseline, paired on shared seeds. */
         ComparisonRow: {
@@ -1253,6 +1402,40 @@ export interface components {
             /** @description Stop training and complete with what it has come to: the sweep's rule ends the trial early. */
             stop?: boolean;
         };
+        /** @description A cell, condition × seed, that has no value and will get none by itself. */
+        Hole: {
+            /**
+             * Format: int32
+             * @description Index of the condition.
+             */
+            condition: number;
+            /** @description Its name. */
+            label: string;
+            /** @description Why it ended so, in words. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description The seed.
+             */
+            seed: number;
+            /** @description `failed`, `dead` or `cancelled`; absent when missing. */
+            state?: string | null;
+            /**
+             * Format: uuid
+             * @description Its trial; absent when missing.
+             */
+            trial_id?: string | null;
+        };
+        /** @description A sweep's holes, by condition, then seed. */
+        Holes: {
+            /** @description The cells. */
+            holes: components["schemas"]["Hole"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+        };
         /** @description How much each swept key matters for a metric. */
         Importance: {
             /**
@@ -1600,6 +1783,14 @@ export interface components {
              */
             trials: number;
         };
+        /** @description Sets a sweep's priority. */
+        PriorityRequest: {
+            /**
+             * Format: int32
+             * @description Trials of the sweep with the higher number run first; from -1000 to 1000, 0 unless set.
+             */
+            priority: number;
+        };
         /** @description An error, for programs and people. */
         Problem: {
             /** @description What happened, for programs. */
@@ -1651,6 +1842,31 @@ export interface components {
         ReportReply: {
             /** @description The trial's state. */
             state: string;
+        };
+        /** @description A run of a trial: what determines it, what came of it, and where. */
+        RunRecord: {
+            /** @description Hex BLAKE3 of the config. */
+            config_hash: string;
+            /** @description Hex BLAKE3 of the dataset's content. */
+            dataset_hash: string;
+            /** @description Instruction set of that worker's matrix products. */
+            instruction_set?: string | null;
+            /** @description Its condition's name. */
+            label: string;
+            /** @description Hash over the final weights and metrics; absent while there is no result. */
+            result_hash?: string | null;
+            /**
+             * Format: int64
+             * @description Its seed.
+             */
+            seed: number;
+            /**
+             * Format: uuid
+             * @description The trial.
+             */
+            trial_id: string;
+            /** @description Name of the worker that ran it. */
+            worker?: string | null;
         };
         /**
          * @description What a token may do.
@@ -1749,6 +1965,8 @@ export interface components {
         };
         /** @description A sweep in full. */
         SweepDetail: components["schemas"]["SweepRow"] & {
+            /** @description What was added after its submission, oldest first. */
+            amendments: components["schemas"]["AmendmentRow"][];
             /**
              * Format: int32
              * @description Index of the condition that the others are tested against.
@@ -1758,8 +1976,14 @@ export interface components {
             condition_rows: components["schemas"]["ConditionRow"][];
             /** @description The seeds. */
             seed_values: number[];
-            /** @description The spec as submitted. */
+            /** @description The spec as submitted and amended. */
             spec: Record<string, never>;
+            until?: components["schemas"]["UntilRow"] | null;
+            /**
+             * Format: int32
+             * @description Number of sweeps that re-run its trials.
+             */
+            verifications: number;
         };
         /** @description One page of sweeps, newest first. */
         SweepPage: {
@@ -1797,6 +2021,11 @@ export interface components {
             /** @description Its name. */
             name: string;
             /**
+             * Format: int32
+             * @description Trials of the sweep with the higher number run first.
+             */
+            priority: number;
+            /**
              * Format: double
              * @description Fraction of all minibatches done, in `[0, 1]`, running trials included.
              */
@@ -1813,6 +2042,11 @@ export interface components {
             seeds: number;
             /** @description Where it stands. */
             state: components["schemas"]["SweepState"];
+            /**
+             * Format: uuid
+             * @description The sweep whose trials it re-runs, when it is a verification.
+             */
+            verifies?: string | null;
         };
         /**
          * @description Where a sweep stands, derived from its trials.
@@ -2033,6 +2267,38 @@ export interface components {
             /** @description Name of the worker that holds it or held it last. */
             worker?: string | null;
         };
+        /** @description Where sequential replication stands. */
+        UntilRow: {
+            /**
+             * Format: double
+             * @description Half-width of the widest interval when this was last decided; absent before, and while a condition has none.
+             */
+            half_width?: number | null;
+            /**
+             * Format: int64
+             * @description Seeds after which it stops.
+             */
+            max_seeds: number;
+            /** @description The metric that decides. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Seeds so far.
+             */
+            seeds: number;
+            /** @description `running`, `reached` (every interval is narrow enough) or `exhausted` (all seeds that may be spent are). */
+            state: string;
+            /**
+             * Format: double
+             * @description Half-width that every condition's 95 % t interval must have at the most.
+             */
+            target: number;
+        };
+        /**
+         * @description What a trial's re-runs say of it.
+         * @enum {string}
+         */
+        Verdict: "unverified" | "verified" | "mismatched";
         /**
          * @description The answer to a claim.
          * @enum {string}
@@ -2064,6 +2330,73 @@ export interface components {
              */
             tests: number;
             verdict?: components["schemas"]["VerdictKind"] | null;
+        };
+        /** @description How far a sweep's results have been reproduced. */
+        Verification: {
+            /**
+             * Format: int64
+             * @description Trials of which some re-run gave other bits.
+             */
+            mismatched: number;
+            /** @description What limits the comparison, in words. */
+            note?: string | null;
+            /** @description The sweeps that re-run its trials, oldest first. */
+            runs: components["schemas"]["VerificationRun"][];
+            /**
+             * Format: uuid
+             * @description The sweep.
+             */
+            sweep_id: string;
+            /** @description Every trial that has a result, in queue order, with its re-runs. */
+            trials: components["schemas"]["ComparedRun"][];
+            /**
+             * Format: int64
+             * @description Trials with a result that none has confirmed or contradicted yet.
+             */
+            unverified: number;
+            /**
+             * Format: int64
+             * @description Trials whose every re-run gave the same bits.
+             */
+            verified: number;
+        };
+        /** @description One sweep that re-runs a share of another's trials. */
+        VerificationRun: {
+            /**
+             * Format: int64
+             * @description The seed by which the trials were chosen.
+             */
+            seed?: number | null;
+            /**
+             * Format: double
+             * @description The share that was asked for.
+             */
+            share?: number | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["SweepState"];
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            sweep_id: string;
+            /**
+             * Format: int64
+             * @description Trials that it re-runs.
+             */
+            trials: number;
+        };
+        /** @description Asks for a share of a sweep's trials to be run again. */
+        VerifyRequest: {
+            /**
+             * Format: int64
+             * @description Fixes which trials are chosen; 0 unless given.
+             */
+            seed?: number;
+            /**
+             * Format: double
+             * @description The share, above 0 and at most 1; at least one trial is re-run.
+             */
+            share: number;
         };
         /** @description Who a worker is. */
         WorkerHello: {
@@ -3399,6 +3732,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
+                /** @description `true` also lists the sweeps that re-run trials of others; `false` unless given. */
+                verifications?: boolean;
             };
             header?: never;
             path?: never;
@@ -3623,6 +3958,129 @@ export interface operations {
             };
             /** @description There is no such thing. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_amend: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is the same amendment; with another body it is refused (422 `idempotency_mismatch`). */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description What changes: `seeds`, `axes`, `zip`, `sample`, `exclude`, `arms`, `until`; and a `note`. */
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description What was added. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AmendReply"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `submit`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request contradicts what is stored. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body breaks a rule; `errors` names each field, its value and what would be right. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4125,6 +4583,187 @@ export interface operations {
             };
         };
     };
+    sweep_holes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cells whose trial failed, died, was cancelled or is missing. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holes"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_holes_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Trials that were queued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepAction"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `submit`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request contradicts what is stored. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sweep_importance: {
         parameters: {
             query?: {
@@ -4452,6 +5091,96 @@ export interface operations {
             };
             /** @description The request contradicts what is stored. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_priority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriorityRequest"];
+            };
+        };
+        responses: {
+            /** @description Waiting trials that it concerns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepAction"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `submit`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4914,6 +5643,194 @@ export interface operations {
             };
             /** @description There is no such thing. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_verification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Verdicts, by trial. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sweep_verify: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body is the same verification; with another body it is refused (422 `idempotency_mismatch`). */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The sweep. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerifyRequest"];
+            };
+        };
+        responses: {
+            /** @description The sweep that re-runs the share. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepDetail"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `submit`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request contradicts what is stored. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
