@@ -22,8 +22,8 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 fn factors() -> Vec<f64> {
     let factor = |n: usize| {
         let sample: Vec<f64> = (0..n).map(|value| value as f64).collect();
-        let sd = describe(&sample).unwrap().sd.unwrap();
-        student_t(&sample, 0.95).unwrap().half_width() / sd
+        let sd = describe(&sample).ok().and_then(|described| described.sd).expect("several values");
+        student_t(&sample, 0.95).expect("several values").half_width() / sd
     };
     (0..=SEEDS_MAX).map(|n| if n < SEEDS_FIRST { f64::NAN } else { factor(n) }).collect()
 }
