@@ -64,8 +64,8 @@ pub fn amend(
     let plan = match spec.plan() {
         Ok(plan) => plan,
         Err(errors) => {
-            // A baseline that is gone is best told as the condition that would vanish.
-            if let Ok(plan) = (SweepSpec { baseline: None, ..spec }).plan() {
+            // What a baseline or a claim misses is best told as the condition that would vanish.
+            if let Ok(plan) = (SweepSpec { baseline: None, claims: Vec::new(), ..spec }).plan() {
                 places(&plan, standing, change)?;
             }
             return Err(own_arms(errors, known_arms));

@@ -13,7 +13,7 @@ fn interval(low: f64, high: f64) -> Value {
 }
 
 fn counts(succeeded: u64, diverged: u64, queued: u64) -> Value {
-    json!({ "queued": queued, "leased": 0, "succeeded": succeeded, "diverged": diverged, "failed": 0, "dead": 0, "cancelled": 0 })
+    json!({ "queued": queued, "leased": 0, "succeeded": succeeded, "diverged": diverged, "stopped": 0, "failed": 0, "dead": 0, "cancelled": 0 })
 }
 
 /// Two conditions of two seeds: the second has a diverged trial, and one that waits when `open`.
@@ -34,6 +34,7 @@ pub(super) fn material(name: &str, open: bool) -> Material {
         "id": format!("{id}0"), "name": name, "state": if open { "running" } else { "finished" }, "counts": all,
         "conditions": 2, "seeds": 2, "metric": "test_accuracy", "created_at": "2026-01-02T03:00:00Z",
         "finished_at": finished_at, "progress": f64::from(ended) / 4.0, "remaining_s": null,
+        "priority": 0, "amendments": [], "verifications": 0,
         "spec": { "name": name, "seeds": 2, "baseline": { "rule": "bp" }, "trial": { "dataset": "glyphs" },
                   "axes": { "rule": ["bp", "sal"] }, "description": null },
         "condition_rows": [condition(0, "bp", "bp", counts(2, 0, 0)), condition(1, name, "sal", second)],
@@ -42,7 +43,7 @@ pub(super) fn material(name: &str, open: bool) -> Material {
     let trial = |k: u32, condition: u32, label: &str, seed: u32, state: &str, result: Value| {
         let hash = result.get("result_hash").cloned();
         json!({ "id": format!("{id}{k}"), "sweep_id": format!("{id}0"), "condition": condition, "label": label, "seed": seed,
-                "state": state, "cancel_requested": false, "attempts": 1, "failures": 0, "crashes": 0, "step": 10,
+                "state": state, "cancel_requested": false, "stop_decided": false, "attempts": 1, "failures": 0, "crashes": 0, "step": 10,
                 "total_steps": 10, "worker": "w1", "metric": null, "diverged_step": null, "result_hash": hash,
                 "started_at": null, "finished_at": null, "reason": null, "axes": {}, "result": result })
     };

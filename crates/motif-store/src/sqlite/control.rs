@@ -238,7 +238,8 @@ pub(super) async fn verifications(conn: &mut SqliteConnection, id: SweepId) -> R
 
 /// A sweep's trials by what determines them, with their results.
 pub(super) const RESULTS: &str =
-    "select t.id, t.condition, t.seed, c.label, c.config_hash, c.dataset_hash, r.result_hash, w.name as worker,
+    "select t.id, t.condition, t.seed, c.label, c.config_hash, c.dataset_hash, w.name as worker,
+        case when t.state in ('succeeded', 'diverged') then r.result_hash end as result_hash,
         coalesce(r.report ->> '$.provenance.instruction_set', w.instruction_set) as instruction_set
     from trials t
     join conditions c on c.sweep = t.sweep and c.position = t.condition
@@ -247,7 +248,7 @@ pub(super) const RESULTS: &str =
     left join workers w on w.n = a.worker
     where t.sweep = ? order by t.position";
 
-/// Runs [`RESULTS`].
+/// Runs [`RESULTS`]. A trial that was stopped early has none: where it stopped hung on the others.
 pub(super) async fn results(conn: &mut SqliteConnection, id: SweepId) -> Result<Vec<ResultRecord>> {
     let n = sweeps::row_of(conn, id).await?;
     let rows = sqlx::query(RESULTS).bind(n).fetch_all(conn).await?;
