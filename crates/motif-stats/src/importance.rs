@@ -12,7 +12,7 @@ use crate::forest::{Forest, Leaf, Row};
 use crate::sample;
 
 /// Trees of a forest.
-pub const TREES: usize = 64;
+pub const TREES: usize = 32;
 /// Draws that the forest's variance is measured on.
 const VARIANCE_DRAWS: usize = 4_096;
 /// Fewest places that trees are grown on.

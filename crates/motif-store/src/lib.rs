@@ -138,8 +138,8 @@ pub trait Store: Send + Sync {
         from: u64,
         limit: u32,
     ) -> Result<Page<TrialRecord, u64>>;
-    /// All of a sweep's trials by position, as statistics read them: without reports, and of the final metrics only the
-    /// named one.
+    /// All of a sweep's trials by position, as statistics read them: id, condition, seed, position, state, number of
+    /// attempts, and of the final metrics the named one. Nothing else of the records is filled in.
     async fn trial_outcomes(&self, sweep: SweepId, metric: Option<&str>) -> Result<Vec<TrialRecord>>;
     /// A trial's attempts, oldest first.
     async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>>;

@@ -193,6 +193,44 @@ pub struct TrialRecord {
     pub reason: Option<String>,
 }
 
+impl TrialRecord {
+    /// A trial of which nothing is known but whose it is and where it stands.
+    #[must_use]
+    pub const fn bare(
+        id: TrialId,
+        sweep_id: SweepId,
+        (condition, seed): (u32, u64),
+        position: u64,
+        state: TrialState,
+    ) -> Self {
+        Self {
+            id,
+            sweep_id,
+            condition,
+            label: String::new(),
+            seed,
+            position,
+            state,
+            cancel_requested: false,
+            stop: None,
+            stopped: None,
+            attempt: 0,
+            failures: 0,
+            crashes: 0,
+            step: 0,
+            total_steps: None,
+            worker: None,
+            report: None,
+            metrics: BTreeMap::new(),
+            diverged_step: None,
+            result_hash: None,
+            started_at: None,
+            finished_at: None,
+            reason: None,
+        }
+    }
+}
+
 /// That a trial ends early, and what it was decided by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopDecision {

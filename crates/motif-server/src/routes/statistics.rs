@@ -63,7 +63,7 @@ pub(crate) async fn sweep_summary(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<SummaryQuery>,
 ) -> ApiResult<Json<Summary>> {
-    let Lean { material, metric, metrics } = lean(&state, id, query.metric).await?;
+    let (Lean { material, metric }, metrics) = lean_and_names(&state, id, query.metric).await?;
     compute(move || {
         Ok(Json(statistics::summary(&material, &metric, metrics, query.diverged, query.interval)))
     })
@@ -107,7 +107,7 @@ pub(crate) async fn sweep_comparisons(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<ComparisonQuery>,
 ) -> ApiResult<Json<Comparisons>> {
-    let Lean { material, metric, .. } = lean(&state, id, query.metric).await?;
+    let Lean { material, metric } = lean(&state, id, query.metric).await?;
     compute(move || Ok(Json(statistics::comparisons(&material, &metric, query.diverged, query.correction))))
         .await
 }
@@ -208,8 +208,14 @@ pub(crate) async fn sweep_leaderboard(
     Id(id): Id<SweepId>,
     Parameters(query): Parameters<LeaderboardQuery>,
 ) -> ApiResult<Json<Leaderboard>> {
-    let Lean { material, metric, .. } = lean(&state, id, query.metric).await?;
-    compute(move || Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))).await
+    // Where trials were stopped stands in whole records alone.
+    let material = material(&state, id).await?;
+    compute(move || {
+        let names = material.metric_names(Vec::new());
+        let metric = chosen(query.metric, &material.sweep, &final_metrics(&material, names))?;
+        Ok(Json(statistics::leaderboard(&material, &metric, query.limit as usize)))
+    })
+    .await
 }
 
 /// Runs arithmetic over a whole sweep off the async threads.
@@ -229,24 +235,40 @@ pub(crate) async fn material(state: &ServerState, id: SweepId) -> ApiResult<Mate
 pub(super) struct Lean {
     pub(super) material: Material,
     pub(super) metric: String,
-    /// Names of all metrics that could be asked for.
-    pub(super) metrics: Vec<String>,
 }
 
 /// Reads just what statistics of one metric need.
 pub(super) async fn lean(state: &ServerState, id: SweepId, asked: Option<String>) -> ApiResult<Lean> {
-    let store = &state.store;
-    let sweep = store.sweep_get(id).await?;
-    let metric = asked.clone().unwrap_or_else(|| sweep.metric.clone());
-    let (conditions, names, trials) = tokio::try_join!(
-        store.sweep_conditions(id),
-        store.sweep_final_names(id),
-        store.trial_outcomes(id, Some(&metric))
+    if asked.is_some() {
+        // Only what is asked for may not be there.
+        let (lean, _) = lean_and_names(state, id, asked).await?;
+        return Ok(lean);
+    }
+    let sweep = state.store.sweep_get(id).await?;
+    read_lean(state, sweep, None).await
+}
+
+/// The same with the names of all metrics that could be asked for.
+async fn lean_and_names(
+    state: &ServerState,
+    id: SweepId,
+    asked: Option<String>,
+) -> ApiResult<(Lean, Vec<String>)> {
+    let sweep = state.store.sweep_get(id).await?;
+    let names = async { Ok(state.store.sweep_final_names(id).await?) };
+    let (lean, names) = tokio::try_join!(read_lean(state, sweep, asked.clone()), names)?;
+    let metrics = final_metrics(&lean.material, names);
+    chosen(asked, &lean.material.sweep, &metrics)?;
+    Ok((lean, metrics))
+}
+
+async fn read_lean(state: &ServerState, sweep: SweepRecord, asked: Option<String>) -> ApiResult<Lean> {
+    let metric = asked.unwrap_or_else(|| sweep.metric.clone());
+    let (conditions, trials) = tokio::try_join!(
+        state.store.sweep_conditions(sweep.id),
+        state.store.trial_outcomes(sweep.id, Some(&metric))
     )?;
-    let material = Material { sweep, conditions: records(conditions), trials };
-    let metrics = final_metrics(&material, names);
-    chosen(asked, &material.sweep, &metrics)?;
-    Ok(Lean { material, metric, metrics })
+    Ok(Lean { material: Material { sweep, conditions: records(conditions), trials }, metric })
 }
 
 fn records(conditions: Vec<(ConditionRecord, Counts)>) -> Vec<ConditionRecord> {

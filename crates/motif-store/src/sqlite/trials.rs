@@ -58,36 +58,35 @@ pub(super) const LIST_STATE: &str =
     left join results r on r.trial = t.n
     where t.sweep = ? and t.position >= ? and t.state = ? order by t.position limit ?";
 
-/// All of a sweep's trials: the same columns, without the report and with one final metric.
+/// All of a sweep's trials with one final metric: no more than statistics read, since it is read of every trial.
 pub(super) const OUTCOMES: &str =
-    "select t.n, t.id, t.condition, t.seed, t.position, t.state, t.cancel_requested, t.attempt, t.failures,
-        t.crashes, t.total_steps, t.finished_at, s.id as sweep_id, c.label,
-        a.step, a.started_at, a.reason, w.name as worker, r.diverged_step, r.result_hash, null as report,
-        t.stop_step, t.stop_epoch, t.stop_reason, r.stopped_step, r.stopped_epoch, m.value as metric
-    from trials t
-    join sweeps s on s.n = t.sweep
-    join conditions c on c.sweep = t.sweep and c.position = t.condition
-    left join attempts a on a.trial = t.n and a.number = t.attempt
-    left join workers w on w.n = a.worker
-    left join results r on r.trial = t.n
-    left join final_metrics m on m.trial = t.n and m.name = ?2
+    "select t.id, t.condition, t.seed, t.position, t.state, t.attempt, m.value as metric
+    from trials t left join final_metrics m on m.trial = t.n and m.name = ?2
     where t.sweep = ?1 order by t.position";
 
 /// All of a sweep's trials, as statistics read them.
 pub(super) async fn outcomes(
     conn: &mut SqliteConnection,
-    sweep: SweepId,
+    id: SweepId,
     metric: Option<&str>,
 ) -> Result<Vec<TrialRecord>> {
-    let sweep = sweeps::row_of(conn, sweep).await?;
-    let rows = sqlx::query(OUTCOMES).bind(sweep).bind(metric).fetch_all(&mut *conn).await?;
-    let mut metrics = Metrics::new();
-    for row in &rows {
-        if let (Some(name), Some(value)) = (metric, row.opt_real("metric")?) {
-            metrics.insert(row.int("n")?, BTreeMap::from([(name.to_owned(), value)]));
-        }
-    }
-    rows.iter().map(|row| read(row, &mut metrics)).collect()
+    let sweep = sweeps::row_of(conn, id).await?;
+    let rows = sqlx::query(OUTCOMES).bind(sweep).bind(metric).fetch_all(conn).await?;
+    let outcome = |row: &SqliteRow| {
+        let value = row.opt_real("metric")?;
+        Ok(TrialRecord {
+            metrics: metric.zip(value).map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+            attempt: row.uint("attempt")?,
+            ..TrialRecord::bare(
+                row.id("id")?,
+                id,
+                (row.uint("condition")?, row.int("seed")?.cast_unsigned()),
+                row.uint("position")?,
+                row.state("state")?,
+            )
+        })
+    };
+    rows.iter().map(outcome).collect()
 }
 
 /// Each name that a final metric of a sweep has.
