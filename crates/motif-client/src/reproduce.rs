@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use motif_wire::reproduction::judge;
 use serde::Serialize;
+
+pub use motif_wire::reproduction::Verdict;
 
 /// What determines every bit of a trial's result, up to the instruction set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,18 +29,6 @@ pub struct Made {
     pub result_hash: Option<String>,
     /// Instruction set of the machine that trained it.
     pub instruction_set: Option<String>,
-}
-
-/// What became of a trial's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Another result.
-    Mismatched,
-    /// The same result.
-    Verified,
-    /// A result is missing on one side.
-    Unverified,
 }
 
 /// One trial on both sides.
@@ -87,7 +78,7 @@ pub fn compare(recorded: &[Made], rerun: &[Made]) -> Reproduction {
     let mut pairs = Vec::new();
     for made in recorded {
         let results = again.remove(&made.key).unwrap_or_default();
-        let worst = results.into_iter().min_by_key(|other| verdict(Some(made), Some(other)));
+        let worst = results.into_iter().max_by_key(|other| verdict(Some(made), Some(other)));
         pairs.push(pair(Some(made), worst, made));
     }
     for made in rerun.iter().filter(|made| again.contains_key(&made.key)) {
@@ -107,12 +98,10 @@ pub fn compare(recorded: &[Made], rerun: &[Made]) -> Reproduction {
 }
 
 fn verdict(recorded: Option<&Made>, rerun: Option<&Made>) -> Verdict {
-    let hash = |made: Option<&Made>| made.and_then(|made| made.result_hash.clone());
-    match (hash(recorded), hash(rerun)) {
-        (Some(recorded), Some(rerun)) if recorded == rerun => Verdict::Verified,
-        (Some(_), Some(_)) => Verdict::Mismatched,
-        _ => Verdict::Unverified,
+    fn hash(made: Option<&Made>) -> Option<&str> {
+        made.and_then(|made| made.result_hash.as_deref())
     }
+    judge(hash(recorded), [hash(rerun)])
 }
 
 fn pair(recorded: Option<&Made>, rerun: Option<&Made>, named: &Made) -> Pair {

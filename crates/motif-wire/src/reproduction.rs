@@ -122,6 +122,15 @@ pub struct VerdictCounts {
     pub unverified: u64,
 }
 
+/// What re-runs' hashes, absent where there is no result, say of a trial's: one other hash makes it mismatched, whatever
+/// the rest say.
+#[must_use]
+pub fn judge<'a>(original: Option<&str>, reruns: impl IntoIterator<Item = Option<&'a str>>) -> Verdict {
+    let Some(original) = original else { return Verdict::Unverified };
+    let one = |hash: &str| if hash == original { Verdict::Verified } else { Verdict::Mismatched };
+    reruns.into_iter().flatten().map(one).max().unwrap_or(Verdict::Unverified)
+}
+
 /// Finds each trial's re-runs, those of the same config, dataset and seed, and judges it by them: one other hash makes it
 /// mismatched, whatever others say. Trials without a result are left out; re-runs without one say nothing.
 #[must_use]
@@ -136,15 +145,8 @@ pub fn compare(originals: Vec<RunRecord>, reruns: Vec<RunRecord>) -> Vec<Compare
         .map(|original| {
             let key = (original.config_hash.clone(), original.dataset_hash.clone(), original.seed);
             let reruns = by_key.get(&key).cloned().unwrap_or_default();
-            let hashes: BTreeSet<&String> =
-                reruns.iter().filter_map(|rerun| rerun.result_hash.as_ref()).collect();
-            let verdict = if hashes.is_empty() {
-                Verdict::Unverified
-            } else if hashes.iter().all(|hash| Some(*hash) == original.result_hash.as_ref()) {
-                Verdict::Verified
-            } else {
-                Verdict::Mismatched
-            };
+            let hashes = reruns.iter().map(|rerun| rerun.result_hash.as_deref());
+            let verdict = judge(original.result_hash.as_deref(), hashes);
             ComparedRun { verdict, original, reruns }
         })
         .collect()
