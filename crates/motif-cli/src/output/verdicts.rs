@@ -24,19 +24,16 @@ pub(crate) fn text(verdicts: &Verdicts) -> String {
     let mut last = None;
     for row in &verdicts.claims {
         if last != Some(row.claim) {
-            text.push_str(&format!(
-                "  {}. {}\n     {} of {}\n",
-                row.claim + 1,
-                row.text,
-                row.test,
-                row.metric
-            ));
+            text.push_str(&format!("  {}. {}\n     {}: {}\n", row.claim + 1, row.text, row.metric, row.test));
             last = Some(row.claim);
         }
     }
     text.push_str(&format!("{table}\n"));
     if let Some(level) = verdicts.claims.iter().find_map(|row| row.interval.as_ref()).map(|it| it.level) {
-        text.push_str(&format!("intervals at {:.2} %; p two-sided, not corrected\n", 100.0 * level));
+        text.push_str(&format!(
+            "intervals by Student t at {:.2} %; p two-sided, not corrected\n",
+            100.0 * level
+        ));
     }
     text.push_str(&format!("{}\n", verdicts.correction));
     for row in &verdicts.claims {
