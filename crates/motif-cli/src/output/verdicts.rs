@@ -29,11 +29,17 @@ pub(crate) fn text(verdicts: &Verdicts) -> String {
         }
     }
     text.push_str(&format!("{table}\n"));
-    if let Some(level) = verdicts.claims.iter().find_map(|row| row.interval.as_ref()).map(|it| it.level) {
-        text.push_str(&format!(
-            "intervals by Student t at {:.2} %; p two-sided, not corrected\n",
-            100.0 * level
-        ));
+    let mut levels: Vec<String> = Vec::new();
+    for interval in verdicts.claims.iter().filter_map(|row| row.interval.as_ref()) {
+        let level = format!("{:.2} %", 100.0 * interval.level);
+        if !levels.contains(&level) {
+            levels.push(level);
+        }
+    }
+    if !levels.is_empty() {
+        // Two one-sided tests take the interval of twice the error.
+        let levels = levels.join(" or ");
+        text.push_str(&format!("intervals by Student t at {levels}; p two-sided, not corrected\n"));
     }
     text.push_str(&format!("{}\n", verdicts.correction));
     for row in &verdicts.claims {
