@@ -119,10 +119,11 @@ fn of_grid(grid: &Grid) -> Result<Found, String> {
     Ok(Found {
         method: ImportanceMethod::Anova,
         description: format!(
-            "η² of each key's main effect on the means of {} crossed conditions over {} seed(s): its share of the sum \
-             of squares between conditions",
+            "η² of each key's main effect on the means of {} crossed conditions over {} {}: its share of the sum of \
+             squares between conditions",
             grid.design.cells.len(),
-            grid.seeds.len()
+            grid.seeds.len(),
+            if grid.seeds.len() == 1 { "seed" } else { "seeds" }
         ),
         conditions: grid.design.cells.len(),
         n: grid.design.cells.len() * grid.seeds.len(),
