@@ -15,7 +15,8 @@
 use serde::Serialize;
 
 use crate::interval::Interval;
-use crate::paired::{self, PairedError};
+use crate::one_sample::{self, OneSampleError};
+use crate::sample::SampleError;
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -66,7 +67,7 @@ pub struct Decision {
 ///
 /// # Errors
 /// An effect or an `alpha` that is not usable.
-pub fn positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, PairedError> {
+pub fn positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, OneSampleError> {
     decide(effects, 1.0 - alpha, |interval| {
         if interval.low > margin {
             Verdict::Supported
@@ -82,7 +83,7 @@ pub fn positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, Pa
 ///
 /// # Errors
 /// An effect or an `alpha` that is not usable.
-pub fn not_positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, PairedError> {
+pub fn not_positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, OneSampleError> {
     let mut decision = positive(effects, margin, alpha)?;
     decision.verdict = match decision.verdict {
         Verdict::Supported => Verdict::NotSupported,
@@ -96,7 +97,7 @@ pub fn not_positive(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision
 ///
 /// # Errors
 /// An effect or an `alpha` that is not usable.
-pub fn equivalent(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, PairedError> {
+pub fn equivalent(effects: &[f64], margin: f64, alpha: f64) -> Result<Decision, OneSampleError> {
     decide(effects, 1.0 - 2.0 * alpha, |interval| {
         if -margin < interval.low && interval.high < margin {
             Verdict::Supported
@@ -112,28 +113,20 @@ fn decide(
     effects: &[f64],
     level: f64,
     answer: impl Fn(&Interval) -> Verdict,
-) -> Result<Decision, PairedError> {
-    let zeros = vec![0.0; effects.len()];
-    let compared = paired::compare(effects, &zeros, level)?;
+) -> Result<Decision, OneSampleError> {
+    let test = match one_sample::one_sample(effects, level) {
+        Err(OneSampleError::Sample(SampleError::Empty)) => None,
+        other => Some(other?),
+    };
+    let interval = test.and_then(|test| test.interval);
     Ok(Decision {
-        verdict: compared.interval.as_ref().map_or(Verdict::Undecided, answer),
-        n: compared.n,
-        mean: compared.mean_difference,
-        t: compared.t.map(|t| t.t),
-        p: compared.t.map(|t| t.p),
-        interval: compared.interval,
+        verdict: interval.as_ref().map_or(Verdict::Undecided, answer),
+        n: effects.len(),
+        mean: test.map(|test| test.mean),
+        t: test.and_then(|test| test.t),
+        p: test.and_then(|test| test.p),
+        interval,
     })
-}
-
-/// Slope of the least-squares line through `(x, y)`; `None` when no two `x` differ.
-#[must_use]
-pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    let n = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let products: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    let squares: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    (squares > 0.0).then(|| products / squares)
 }
 
 #[cfg(test)]
@@ -196,6 +189,7 @@ mod tests {
 
     #[test]
     fn slopes_of_known_lines() {
+        let slope = |points: &[(f64, f64)]| one_sample::line(points).ok().map(|line| line.slope);
         assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), Some(2.0));
         assert_eq!(slope(&[(1.0, 1.0), (1.0, 3.0)]), None);
         assert_eq!(slope(&[]), None);

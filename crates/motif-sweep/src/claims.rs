@@ -201,9 +201,7 @@ fn group(claim: &Claim, label: Option<String>, of: &[&Condition], against: &[&Co
 /// What a condition has at a key: in its config, or, of a variable, in what it sweeps.
 fn value_at(condition: &Condition, key: &str) -> Option<Value> {
     let config = trial::to_map(&condition.config);
-    let mut steps = key.split('.');
-    let first = config.get(steps.next()?);
-    let found = first.and_then(|first| steps.try_fold(first, |here, step| here.get(step)));
+    let found = trial::at(&config, key);
     found.or_else(|| condition.axes.get(key)).cloned()
 }
 

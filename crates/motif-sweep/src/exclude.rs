@@ -110,18 +110,12 @@ fn meant(key: &str, value: &Value) -> Option<Option<String>> {
     let entry = Map::from_iter([(key.to_owned(), value.clone())]);
     let opened = keys::undotted(&entry, "", &mut SpecErrors::default());
     let config = trial::resolve(&[&opened], "").ok()?;
-    Some(at(&whole(&config), key))
+    Some(trial::at(&whole(&config), key).map(meaning))
 }
 
 /// A config as a table in which equal configs are equal.
 fn whole(config: &TrialConfig) -> Map<String, Value> {
     trial::to_map(&normal::sorted(config.clone()))
-}
-
-fn at(config: &Map<String, Value>, key: &str) -> Option<String> {
-    let mut steps = key.split('.');
-    let first = config.get(steps.next()?);
-    steps.try_fold(first?, |here, step| here.get(step)).map(meaning)
 }
 
 impl Excludes {
@@ -151,7 +145,7 @@ impl Excludes {
         let config = if self.keys.is_empty() { Map::new() } else { whole(config) };
         let look = |key: &String| match axes.get(key) {
             Some(value) if variables.contains(key) => Some(meaning(value)),
-            _ => at(&config, key),
+            _ => trial::at(&config, key).map(meaning),
         };
         Looked(self.keys.iter().map(look).collect())
     }

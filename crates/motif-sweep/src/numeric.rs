@@ -51,9 +51,7 @@ pub(crate) fn find(key: &str) -> Option<&'static Numeric> {
 impl Numeric {
     /// The number in a config written as a table; `None` when it is not set there.
     pub(crate) fn of(&self, config: &Map<String, Value>) -> Option<f64> {
-        let mut steps = self.key.split('.');
-        let first = steps.next().and_then(|step| config.get(step));
-        let value = first.and_then(|first| steps.try_fold(first, |here, step| here.get(step)));
+        let value = trial::at(config, &self.key);
         value.and_then(Value::as_f64).or_else(|| self.zero_when_absent.then_some(0.0))
     }
 

@@ -68,6 +68,13 @@ pub(crate) fn to_map(config: &TrialConfig) -> Map<String, Value> {
     }
 }
 
+/// What a config, as a table, has at a dotted key.
+pub(crate) fn at<'a>(config: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    let mut steps = key.split('.');
+    let first = config.get(steps.next()?)?;
+    steps.try_fold(first, |here, step| here.get(step))
+}
+
 /// The keys that say when something is logged.
 pub(crate) const CADENCES: [&str; 2] = ["diagnostics", "spectra"];
 

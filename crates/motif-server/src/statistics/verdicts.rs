@@ -61,14 +61,14 @@ pub(crate) fn verdicts(
         .collect();
     let count = tests.len().max(1);
     let judge = Judge { material, curves, alpha: ALPHA / count as f64 };
-    let rows: Vec<ClaimVerdict> =
-        tests.iter().map(|(index, claim, group)| judge.row(*index, claim, group)).collect();
+    let (answers, rows): (Vec<Verdict>, Vec<ClaimVerdict>) =
+        tests.iter().map(|(index, claim, group)| judge.row(*index, claim, group)).unzip();
     let involved: BTreeSet<u32> =
         tests.iter().flat_map(|(.., group)| group.of.iter().chain(&group.against).copied()).collect();
     let mut trials = material.trials.iter().filter(|trial| involved.contains(&trial.condition));
     Verdicts {
         sweep_id: material.sweep.id.0,
-        verdict: (!rows.is_empty()).then(|| kind(Verdict::all(rows.iter().map(|row| plain(row.verdict))))),
+        verdict: (!answers.is_empty()).then(|| kind(Verdict::all(answers))),
         alpha: ALPHA,
         tests: tests.len() as u64,
         correction: format!(
@@ -92,14 +92,6 @@ fn kind(verdict: Verdict) -> VerdictKind {
     }
 }
 
-fn plain(kind: VerdictKind) -> Verdict {
-    match kind {
-        VerdictKind::Supported => Verdict::Supported,
-        VerdictKind::NotSupported => Verdict::NotSupported,
-        VerdictKind::Undecided => Verdict::Undecided,
-    }
-}
-
 struct Judge<'a> {
     material: &'a Material,
     curves: &'a BTreeMap<String, Vec<CurveSample>>,
@@ -111,13 +103,13 @@ struct Judge<'a> {
 type Effects = Vec<f64>;
 
 impl Judge<'_> {
-    fn row(&self, index: usize, claim: &Claim, group: &ClaimGroup) -> ClaimVerdict {
+    fn row(&self, index: usize, claim: &Claim, group: &ClaimGroup) -> (Verdict, ClaimVerdict) {
         let metric = claim.metric.clone().unwrap_or_else(|| self.material.sweep.metric.clone());
         let values = if claim.test.changes() { self.changes(&metric) } else { self.finals(&metric) };
         let mut notes = Vec::new();
         let (decision, test) = self.decide(claim, group, &values, &mut notes);
         self.note_missing(group, decision.n, &mut notes);
-        ClaimVerdict {
+        let row = ClaimVerdict {
             claim: u32::try_from(index).unwrap_or(u32::MAX),
             text: claim.text.clone(),
             group: group.label.clone(),
@@ -131,7 +123,8 @@ impl Judge<'_> {
             p: decision.p,
             margin: claim.margin,
             notes,
-        }
+        };
+        (decision.verdict, row)
     }
 
     fn decide(
@@ -319,7 +312,7 @@ impl Judge<'_> {
                 .zip(&group.x)
                 .map(|(&condition, &at)| Some((x(at), *values.get(&(condition, seed))?)))
                 .collect();
-            verdict::slope(&points?)
+            motif_stats::line(&points?).ok().map(|line| line.slope)
         };
         let slopes = self.material.sweep.seeds.iter().filter_map(|&seed| slope(seed)).collect();
         (slopes, if log { "doubling" } else { "unit" })
@@ -346,7 +339,7 @@ fn averages(sums: BTreeMap<(u32, u64), (f64, usize)>) -> Values {
 }
 
 /// Values are finite and the level is a constant: an error would be a fault of this file, and decides nothing.
-fn answer(decision: Result<Decision, motif_stats::PairedError>) -> Decision {
+fn answer(decision: Result<Decision, motif_stats::OneSampleError>) -> Decision {
     decision.unwrap_or_else(|_| nothing())
 }
 
