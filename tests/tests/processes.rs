@@ -77,6 +77,9 @@ fn sigterm_drains_a_worker_and_its_trial_is_queued_at_once_at_no_cost() -> anyho
     ensure!(status.success(), "a drained worker ends with {status}");
     let trial = server.trials(&sweep)?.remove(0);
     ensure!(trial["state"] == "queued" && trial["crashes"] == 0 && trial["failures"] == 0, "{trial}");
+    let id = trial["id"].as_str().context("id")?;
+    let logs = String::from_utf8(server.motif(&["trial", "logs", id])?.stdout)?;
+    ensure!(logs.contains("attempt 1  began on w") && logs.contains("released at step"), "{logs}");
     let shown = server.json(&["trial", "show", trial["id"].as_str().context("id")?])?;
     ensure!(shown["attempt_rows"][0]["outcome"] == "released", "{shown}");
     Ok(())

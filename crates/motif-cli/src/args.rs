@@ -69,6 +69,10 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(Token),
+    /// Copy the data directory's database and datasets to a new folder, while a server may be using them.
+    Backup(Backup),
+    /// Put a backup into a data directory that no server is using.
+    Restore(Restore),
     /// Print the JSON Schema of a sweep or of a trial, for editors.
     Schema {
         /// Of what.
@@ -339,6 +343,14 @@ pub(crate) enum Trial {
         /// The trial's id.
         id: String,
     },
+    /// Show what happened to a trial, attempt by attempt, and what it has logged.
+    Logs {
+        /// The trial's id.
+        id: String,
+        /// Go on until it ends.
+        #[arg(long)]
+        follow: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -468,6 +480,23 @@ pub(crate) enum Token {
         /// Its id.
         id: uuid::Uuid,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The folder to write; it must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The folder that `motif backup` wrote.
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: PathBuf,
+    /// Put it in the place of the database that is there, which is kept under another name.
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]

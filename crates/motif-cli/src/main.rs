@@ -16,7 +16,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use args::{Cli, Command};
 use clap::Parser as _;
 use commands::{
-    Outcome, datasets, doctor, export, look, presets, rerun, serve, sweeps, train, trials, up, worker,
+    Outcome, backup, datasets, doctor, export, look, presets, rerun, serve, sweeps, train, trials, up, worker,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -87,6 +87,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Command::Rerun(args) => rerun::run(&global, &args).await,
             Command::Dataset(command) => datasets::run(&global, &command).await,
             Command::Token(command) => look::token(&global, &command).await,
+            Command::Backup(args) => backup::backup(&global, &args).await,
+            Command::Restore(args) => backup::restore(&global, &args).await,
             Command::Schema { of } => look::schema(of),
             Command::Doctor(args) => doctor::run(&global, &args).await,
         }

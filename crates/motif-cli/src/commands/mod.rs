@@ -1,11 +1,13 @@
 //! One file for each group of commands. A command does its work and prints; it decides nothing of the domain.
 
+pub(crate) mod backup;
 pub(crate) mod control;
 pub(crate) mod datasets;
 pub(crate) mod doctor;
 mod effects;
 pub(crate) mod export;
 pub(crate) mod fetch;
+mod logs;
 pub(crate) mod look;
 pub(crate) mod presets;
 mod preview;

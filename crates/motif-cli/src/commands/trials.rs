@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Trial},
-    commands::{Outcome, sweeps::resolve},
+    commands::{Outcome, logs, sweeps::resolve},
     input::WrongInput,
     output::{self, progress::duration, tables},
 };
@@ -32,14 +32,17 @@ pub(crate) async fn run(global: &Global, command: &Trial) -> anyhow::Result<Outc
             output::emit(global.json, &trials, || list_text(&trials))?;
         }
         Trial::Show { id } => {
-            let id = Uuid::parse_str(id).map_err(|_| {
-                WrongInput(format!("trial {id:?}: not an id; `motif trial list SWEEP` shows them"))
-            })?;
-            let trial = global.client()?.trial_get(id).await?;
+            let trial = global.client()?.trial_get(trial_id(id)?).await?;
             output::emit(global.json, &trial, || trial_text(&trial))?;
         }
+        Trial::Logs { id, follow } => return logs::run(global, trial_id(id)?, *follow).await,
     }
     Ok(Outcome::Done)
+}
+
+fn trial_id(text: &str) -> Result<Uuid, WrongInput> {
+    Uuid::parse_str(text)
+        .map_err(|_| WrongInput(format!("trial {text:?}: not an id; `motif trial list SWEEP` shows them")))
 }
 
 fn list_text(trials: &[TrialRow]) -> String {

@@ -3,6 +3,7 @@
 //! Every SQL statement of the project is below this module. What it must not know: HTTP, clocks, randomness.
 
 mod attempts;
+mod backup;
 mod claims;
 mod control;
 mod curves;
@@ -34,6 +35,7 @@ use motif_sweep::{
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub use self::backup::{BackupSummary, Restored, backup, inspect, restore};
 use self::{rows::Columns, writer::Writer};
 use crate::{
     Result, Store, StoreError,
@@ -79,6 +81,7 @@ impl SqliteStore {
     pub async fn open(path: &Path, options: Options) -> Result<Self> {
         let path = open::real_path(path)?;
         let lock = open::lock(&path)?;
+        backup::check_not_interrupted(&path)?;
         let mut conn = open::connect_writer(&path).await?;
         open::migrate(&mut conn).await?;
         if options.restored {

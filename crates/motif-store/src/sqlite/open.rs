@@ -117,6 +117,11 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection> {
     Ok(conn)
 }
 
+/// A connection to a database that is there, of a process that copies it while another may write.
+pub(super) async fn connect_copier(path: &Path) -> Result<SqliteConnection> {
+    Ok(options(path).create_if_missing(false).connect().await?)
+}
+
 /// The connections that read, and cannot write.
 pub(super) async fn connect_readers(path: &Path, readers: u32) -> Result<SqlitePool> {
     let pool = SqlitePoolOptions::new()
@@ -177,7 +182,7 @@ pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
 
 /// Brings the schema to where these migrations lead.
 pub(super) async fn apply(conn: &mut SqliteConnection, known: &[(i64, &str, &'static str)]) -> Result<()> {
-    let newest = known.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let newest = newest(known);
     let migrations = known
         .iter()
         .map(|&(version, name, sql)| {
@@ -185,15 +190,29 @@ pub(super) async fn apply(conn: &mut SqliteConnection, known: &[(i64, &str, &'st
         })
         .collect();
     Migrator::with_migrations(migrations).run_direct(None, conn, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => StoreError::Conflict(format!(
-            "the database was written by a newer motif (its schema has migration {version}, this one knows up to \
-             {newest}): install that version, or restore a backup"
-        )),
+        MigrateError::VersionMissing(version) => newer(version, newest),
         MigrateError::VersionMismatch(version) => {
             StoreError::Corrupt(format!("migration {version} was applied with another text"))
         }
         other => StoreError::Unavailable(Box::new(other)),
     })
+}
+
+fn newest(known: &[(i64, &str, &str)]) -> i64 {
+    known.iter().map(|(version, ..)| *version).max().unwrap_or(0)
+}
+
+fn newer(found: i64, newest: i64) -> StoreError {
+    StoreError::Conflict(format!(
+        "the database was written by a newer motif (its schema has migration {found}, this one knows up to {newest}): \
+         install that version, or restore a backup"
+    ))
+}
+
+/// Refuses a schema that a newer motif wrote.
+pub(super) fn check_schema(found: u64) -> Result<()> {
+    let (found, newest) = (i64::try_from(found).unwrap_or(i64::MAX), newest(MIGRATIONS));
+    if found > newest { Err(newer(found, newest)) } else { Ok(()) }
 }
 
 /// Moves the whole write-ahead log into the file and empties it, unless readers are in the way for longer than a short
