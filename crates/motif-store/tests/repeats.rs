@@ -78,7 +78,7 @@ fn forged(world: &World, fence: Fence) -> [Fence; 3] {
     ]
 }
 
-fn assert_stale<T: Debug>(told: Result<T>) {
+fn assert_stale<T: Debug>(told: &Result<T>) {
     assert!(matches!(told, Err(StoreError::StaleLease)), "{told:?}");
 }
 
@@ -132,7 +132,7 @@ async fn act(world: &mut World, ledger: &mut Ledger, ids: &[TrialId], act: &Act)
             let before = trials(world, ids).await;
             same(&first, &store.attempt_heartbeat(fence, *step, Some(9), now).await);
             for forged in forged(world, fence) {
-                assert_stale(store.attempt_heartbeat(forged, 9, Some(10), now).await);
+                assert_stale(&store.attempt_heartbeat(forged, 9, Some(10), now).await);
             }
             assert_eq!(trials(world, ids).await, before);
         }
@@ -143,7 +143,7 @@ async fn act(world: &mut World, ledger: &mut Ledger, ids: &[TrialId], act: &Act)
             let first = store.attempt_points(fence, batch.clone(), now).await;
             same(&first, &store.attempt_points(fence, batch.clone(), now).await);
             for forged in forged(world, fence) {
-                assert_stale(store.attempt_points(forged, batch.clone(), now).await);
+                assert_stale(&store.attempt_points(forged, batch.clone(), now).await);
             }
             let Ok((acknowledged, _)) = first else { return };
             assert_eq!(acknowledged, next + count);
@@ -161,7 +161,7 @@ async fn act(world: &mut World, ledger: &mut Ledger, ids: &[TrialId], act: &Act)
             let before = trials(world, ids).await;
             same(&first, &store.attempt_complete(fence, finish(*value), now).await);
             for forged in forged(world, fence) {
-                assert_stale(store.attempt_complete(forged, finish(*value), now).await);
+                assert_stale(&store.attempt_complete(forged, finish(*value), now).await);
             }
             if let Ok(moved) = first {
                 let told = store.attempt_complete(fence, finish(value + 3), now).await;
@@ -178,7 +178,7 @@ async fn act(world: &mut World, ledger: &mut Ledger, ids: &[TrialId], act: &Act)
             let before = trials(world, ids).await;
             same(&first, &store.attempt_fail(fence, "oops".into(), true, 0.5, now).await);
             for forged in forged(world, fence) {
-                assert_stale(store.attempt_fail(forged, "oops".into(), true, 0.5, now).await);
+                assert_stale(&store.attempt_fail(forged, "oops".into(), true, 0.5, now).await);
             }
             assert_eq!(trials(world, ids).await, before);
         }
@@ -188,7 +188,7 @@ async fn act(world: &mut World, ledger: &mut Ledger, ids: &[TrialId], act: &Act)
             let before = trials(world, ids).await;
             same(&first, &store.attempt_release(fence, "drain".into(), now).await);
             for forged in forged(world, fence) {
-                assert_stale(store.attempt_release(forged, "drain".into(), now).await);
+                assert_stale(&store.attempt_release(forged, "drain".into(), now).await);
             }
             assert_eq!(trials(world, ids).await, before);
         }
