@@ -60,10 +60,10 @@ pub(super) async fn save(
     if record.points > next {
         return Err(StoreError::Gap { expected: next, found: record.points });
     }
-    if let Some(stored) = of_trial(conn, held.trial).await? {
-        if stored.step > record.step || stored.hash == record.hash {
-            return Ok(stored);
-        }
+    if let Some(stored) = of_trial(conn, held.trial).await?
+        && (stored.step > record.step || stored.hash == record.hash)
+    {
+        return Ok(stored);
     }
     sqlx::query(
         "insert into checkpoints (trial, attempt, step, points, hash, bytes, saved_at) values (?, ?, ?, ?, ?, ?, ?)
