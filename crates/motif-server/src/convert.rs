@@ -275,3 +275,9 @@ pub(crate) fn finish(report: &TrialReport) -> Finish {
         report: serde_json::to_value(report).expect("a report is plain data with string keys"),
     }
 }
+
+/// A checkpoint, as workers see it.
+pub(crate) fn checkpoint(record: motif_store::records::CheckpointRecord) -> motif_wire::work::Checkpoint {
+    let motif_store::records::CheckpointRecord { step, points, hash, bytes } = record;
+    motif_wire::work::Checkpoint { step, points, hash, bytes }
+}

@@ -82,6 +82,9 @@ pub(crate) enum ApiError {
     /// 503: a file of a dataset could not be read or written.
     #[error("a dataset's file could not be read or written")]
     DatasetFile(#[source] std::io::Error),
+    /// 503: the file of a checkpoint could not be read or written.
+    #[error("a checkpoint's file could not be read or written")]
+    CheckpointFile(#[source] std::io::Error),
     /// 500: what is stored cannot be read as what it should be.
     #[error("what is stored cannot be understood: {0}")]
     Stored(String),
@@ -158,6 +161,10 @@ impl ApiError {
             Self::DatasetFile(_) => {
                 log(&self);
                 unavailable("the dataset library")
+            }
+            Self::CheckpointFile(_) => {
+                log(&self);
+                unavailable("the folder of checkpoints")
             }
             Self::Stored(_) | Self::Panicked(_) => {
                 log(&self);

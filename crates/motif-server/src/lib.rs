@@ -6,6 +6,7 @@
 
 mod amendment;
 mod auth;
+mod checkpoints;
 mod convert;
 mod counters;
 mod dashboard;
@@ -26,6 +27,7 @@ mod submission;
 pub mod tokens;
 mod until;
 
+pub use checkpoints::CheckpointFolder;
 pub use dashboard::bundle_page;
 pub use openapi::openapi_json;
 pub use options::{ServerOptions, SessionToken};

@@ -10,7 +10,7 @@ use motif_sweep::{
 };
 use motif_wire::system::Scope;
 
-use crate::{limits, tokens};
+use crate::{checkpoints::CheckpointFolder, limits, tokens};
 
 /// A token that lives as long as the server does and is never stored.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct ServerOptions {
     pub store: Arc<dyn Store>,
     /// Where datasets live.
     pub library: Arc<Library>,
+    /// Where checkpoints live.
+    pub checkpoints: CheckpointFolder,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Random bits fit for secrets.
@@ -48,6 +50,8 @@ pub struct ServerOptions {
     pub trial_memory_max_bytes: u64,
     /// How often the reaper looks.
     pub reap_every: Duration,
+    /// How often files of checkpoints that no trial goes on from are looked for.
+    pub sweep_checkpoints_every: Duration,
     /// How long a client may take to send a request's head; an idle connection is closed after it.
     pub header_read_timeout: Duration,
 }
@@ -58,6 +62,7 @@ impl ServerOptions {
     pub fn new(
         store: Arc<dyn Store>,
         library: Arc<Library>,
+        checkpoints: CheckpointFolder,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -66,11 +71,13 @@ impl ServerOptions {
         Self {
             store,
             library,
+            checkpoints,
             clock,
             entropy,
             session_tokens: Vec::new(),
             trial_memory_max_bytes: MAX_TRIAL_BYTES,
             reap_every,
+            sweep_checkpoints_every: Duration::from_secs(limits::CHECKPOINTS_SWEPT_EVERY_S),
             header_read_timeout,
         }
     }

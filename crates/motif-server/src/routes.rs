@@ -4,6 +4,7 @@
 #![expect(unused_qualifications, reason = "utoipa's macros qualify the names of query parameters")]
 
 mod attempts;
+mod checkpoints;
 mod claims;
 mod control;
 mod datasets;
@@ -165,6 +166,9 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Worker, routes!(attempts::attempt_heartbeat))
         .operation(Worker, routes!(attempts::attempt_metrics))
         .operation(Worker, routes!(attempts::attempt_complete))
+        .operation(Worker, routes!(checkpoints::attempt_checkpoint_save))
+        .operation(Worker, routes!(checkpoints::attempt_checkpoint_content))
+        .operation(Worker, routes!(checkpoints::attempt_resume))
         .operation(Worker, routes!(attempts::attempt_fail))
         .operation(Worker, routes!(attempts::attempt_release))
         .operation(Open, routes!(schemas::schema_sweep))

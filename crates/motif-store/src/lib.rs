@@ -8,6 +8,8 @@ pub mod conformance;
 pub mod records;
 pub mod sqlite;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use motif_sweep::{
@@ -17,9 +19,10 @@ use motif_sweep::{
 };
 
 use crate::records::{
-    AmendOutcome, AmendmentRecord, AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence, Finish,
-    IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page, PointRecord, ResultRecord, Steer,
-    Steered, Submitted, SweepRecord, TokenRecord, TrialRecord, WorkerRecord,
+    AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
+    CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
+    PointRecord, ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
+    WorkerRecord,
 };
 
 /// Why a call changed nothing.
@@ -183,6 +186,23 @@ pub trait Store: Send + Sync {
     ) -> Result<Moved>;
     /// Gives a trial back.
     async fn attempt_release(&self, fence: Fence, reason: String, now: Timestamp) -> Result<Moved>;
+    /// Takes a checkpoint over, whose file must be safe on the disk, unless the trial has one of a later step; returns
+    /// the newest. [`StoreError::Gap`] when points before it are missing.
+    async fn attempt_checkpoint(
+        &self,
+        fence: Fence,
+        record: CheckpointRecord,
+        now: Timestamp,
+    ) -> Result<CheckpointRecord>;
+    /// The newest checkpoint of the trial that an open attempt holds.
+    async fn attempt_checkpoint_held(&self, fence: Fence) -> Result<Option<CheckpointRecord>>;
+    /// Lets an attempt that has logged nothing begin with the points before its trial's checkpoint; returns the next
+    /// `seq` expected. A repeat is `Ok`; another hash, or an attempt that has begun, is a conflict.
+    async fn attempt_resume(&self, fence: Fence, hash: String, now: Timestamp) -> Result<(u64, Moved)>;
+    /// Forgets the checkpoints with this hash: their bytes are lost.
+    async fn checkpoint_forget(&self, hash: String) -> Result<()>;
+    /// The hashes of all checkpoints that are kept.
+    async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>>;
     /// Takes back every lease that has expired, stalled or overrun.
     async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>>;
 

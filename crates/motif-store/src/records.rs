@@ -318,6 +318,21 @@ pub struct Leased {
     pub policy: Policy,
     /// Whether its sweep ends some trials early, so that its points decide whether it goes on.
     pub judged: bool,
+    /// What it can go on from.
+    pub checkpoint: Option<CheckpointRecord>,
+}
+
+/// A trial's training at a step, as saved by an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRecord {
+    /// Minibatches done.
+    pub step: u64,
+    /// The attempt's points below this `seq` were logged up to this step.
+    pub points: u64,
+    /// Hex BLAKE3 of its bytes.
+    pub hash: String,
+    /// Size, in bytes.
+    pub bytes: u64,
 }
 
 /// Proof that a report comes from a lease's holder.

@@ -79,6 +79,30 @@ pub struct Lease {
     /// Whether its points decide if it goes on: then they are not to wait for others.
     #[serde(default)]
     pub judged: bool,
+    /// What an earlier attempt has saved: fetch it, check it, then resume. Without, or unusable: begin at 0.
+    #[serde(default)]
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// A trial's training at a step, as an attempt has saved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checkpoint {
+    /// Minibatches done.
+    pub step: u64,
+    /// Points logged up to this step: `seq` goes on from here.
+    pub points: u64,
+    /// Hex BLAKE3 of its bytes.
+    pub hash: String,
+    /// Size, in bytes.
+    pub bytes: u64,
+}
+
+/// Goes on from a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// Hash of the checkpoint, as it came with the lease.
+    pub hash: String,
 }
 
 /// Says that an attempt is alive.

@@ -16,6 +16,7 @@ use motif_wire::{
 
 use super::{BadParameter, OtherProtocol};
 use crate::{
+    convert,
     error::{ApiError, ApiResult},
     extract::{Body, Parameters, lease, shown},
     limits,
@@ -152,6 +153,7 @@ fn reply(state: &ServerState, secrets: &Secrets, leased: Vec<Leased>) -> ClaimRe
         dataset_hash: leased.dataset_hash,
         policy: leased.policy,
         judged: leased.judged,
+        checkpoint: leased.checkpoint.map(convert::checkpoint),
     });
     ClaimReply { leases: leases.collect() }
 }

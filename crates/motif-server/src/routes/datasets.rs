@@ -72,7 +72,7 @@ pub(crate) async fn dataset_get(
 }
 
 /// What a dataset is made of, as the documentation shows it.
-struct CanonicalBytes;
+pub(super) struct CanonicalBytes;
 
 impl utoipa::PartialSchema for CanonicalBytes {
     fn schema() -> RefOr<Schema> {

@@ -5,6 +5,7 @@
 //!
 //! [`conformance_tests!`]: crate::conformance_tests
 
+mod checkpoints;
 mod control;
 mod queue;
 mod reading;
@@ -14,6 +15,10 @@ mod stopping;
 mod world;
 
 pub use self::{
+    checkpoints::{
+        checkpoints_end_with_their_trial, checkpoints_follow_their_points,
+        resumed_attempts_begin_with_earlier_points,
+    },
     control::{
         amendments_append_once, amendments_need_a_sweep_that_may_run, holes_run_what_has_no_value,
         priorities_order_claims, replication_is_decided_once, verifications_hang_on_their_original,
@@ -63,6 +68,9 @@ macro_rules! conformance_tests {
             stalled_and_overrunning_attempts_fail,
             clocks_set_back_delay_nothing,
             metrics_arrive_once_and_in_order,
+            checkpoints_follow_their_points,
+            resumed_attempts_begin_with_earlier_points,
+            checkpoints_end_with_their_trial,
             pausing_stops_claims,
             cancelling_ends_or_flags,
             retrying_starts_over,

@@ -9,6 +9,7 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     attempts::{self, Held},
+    checkpoints,
     rows::{Columns, integer, millis},
     workers,
 };
@@ -142,9 +143,10 @@ async fn lease(
         sqlx::query("update sweep_progress set started_at = ? where sweep = ? and started_at is null")
             .bind(millis(now))
             .bind(candidate.sweep)
-            .execute(conn)
+            .execute(&mut *conn)
             .await?;
     }
+    let checkpoint = checkpoints::of_trial(conn, candidate.n).await?;
     Ok(Leased {
         offer: place.index,
         attempt_id: offer.attempt_id,
@@ -156,6 +158,7 @@ async fn lease(
         dataset_hash: candidate.dataset_hash,
         policy: candidate.policy,
         judged: candidate.judged,
+        checkpoint,
     })
 }
 
@@ -205,6 +208,7 @@ async fn repeat(
             dataset_hash: row.text("dataset_hash")?,
             policy: held.policy,
             judged: row.flag("judged")?,
+            checkpoint: checkpoints::of_trial(conn, held.trial).await?,
         });
     }
     Ok(leased)

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod backup;
+mod checkpoints;
 mod claims;
 mod control;
 mod curves;
@@ -22,6 +23,7 @@ mod workers;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::atomic::{AtomicI64, Ordering},
 };
@@ -40,9 +42,10 @@ use self::{rows::Columns, writer::Writer};
 use crate::{
     Result, Store, StoreError,
     records::{
-        AmendOutcome, AmendmentRecord, AttemptRecord, Claim, ConditionRecord, Counts, CurveSample, Fence,
-        Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page, PointRecord,
-        ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord, WorkerRecord,
+        AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
+        CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
+        PointRecord, ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
+        WorkerRecord,
     },
 };
 
@@ -341,6 +344,41 @@ impl Store for SqliteStore {
                 )
             })
             .await
+    }
+
+    async fn attempt_checkpoint(
+        &self,
+        fence: Fence,
+        record: CheckpointRecord,
+        now: Timestamp,
+    ) -> Result<CheckpointRecord> {
+        let epoch = self.epoch;
+        self.writer
+            .run(move |conn| {
+                Box::pin(async move { checkpoints::save(conn, epoch, &fence, record, now).await })
+            })
+            .await
+    }
+
+    async fn attempt_checkpoint_held(&self, fence: Fence) -> Result<Option<CheckpointRecord>> {
+        checkpoints::held(&mut *self.read().await?, self.epoch, &fence).await
+    }
+
+    async fn attempt_resume(&self, fence: Fence, hash: String, now: Timestamp) -> Result<(u64, Moved)> {
+        let epoch = self.epoch;
+        self.writer
+            .run(move |conn| {
+                Box::pin(async move { checkpoints::resume(conn, epoch, &fence, &hash, now).await })
+            })
+            .await
+    }
+
+    async fn checkpoint_forget(&self, hash: String) -> Result<()> {
+        self.writer.run(move |conn| Box::pin(async move { checkpoints::forget(conn, &hash).await })).await
+    }
+
+    async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>> {
+        checkpoints::hashes(&mut *self.read().await?).await
     }
 
     async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>> {

@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "store", include_str!("../../../../migrations/0001_store.sql")),
     (2, "control", include_str!("../../../../migrations/0002_control.sql")),
     (3, "stopped", include_str!("../../../../migrations/0003_stopped.sql")),
+    (4, "checkpoints", include_str!("../../../../migrations/0004_checkpoints.sql")),
 ];
 
 /// Why the file could not be opened: what was tried, and what came of it.
