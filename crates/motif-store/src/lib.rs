@@ -155,8 +155,10 @@ pub trait Store: Send + Sync {
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 
-    /// Leases queued trials in queue order: higher priority first, then older sweeps, then position; at most one open
-    /// attempt per trial.
+    /// Whether a claim would find anything now. It writes nothing, so that many idle workers cost little.
+    async fn trial_claimable(&self, now: Timestamp) -> Result<bool>;
+    /// Leases queued trials in queue order: sweeps of higher priority first, of those alike the one with the fewest open
+    /// leases, then the older; within a sweep by position; at most one open attempt per trial.
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>>;
     /// Extends a lease.
     async fn attempt_heartbeat(

@@ -143,14 +143,28 @@ impl Model {
         }
     }
 
-    fn claimable(&self, now: Timestamp) -> Vec<TrialId> {
+    /// Of the sweeps with the highest priority the one with the fewest leases is next, then the older; within it, trials
+    /// stand in the order in which they were added.
+    fn claimable(&self, max: u32, now: Timestamp) -> Vec<TrialId> {
         let ready = |trial: &&Trial| {
             !self.paused[trial.sweep] && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
         };
         let mut ready: Vec<&Trial> = self.trials.iter().filter(ready).collect();
-        // Stable: within a sweep, trials stand in the order in which they were added.
-        ready.sort_by_key(|trial| (-self.priority[trial.sweep], trial.sweep));
-        ready.into_iter().map(|trial| trial.id).collect()
+        let leased_in = |sweep| {
+            let here = |trial: &&Trial| trial.sweep == sweep && trial.life.state == TrialState::Leased;
+            self.trials.iter().filter(here).count()
+        };
+        let mut leased = [0, 1].map(leased_in);
+        let mut taken = Vec::new();
+        while taken.len() < max as usize
+            && let Some(next) = (0..ready.len())
+                .min_by_key(|&n| (-self.priority[ready[n].sweep], leased[ready[n].sweep], ready[n].sweep, n))
+        {
+            let trial = ready.remove(next);
+            leased[trial.sweep] += 1;
+            taken.push(trial.id);
+        }
+        taken
     }
 
     fn claim(&mut self, id: TrialId, number: u32, fence: Fence, now: Timestamp) {
@@ -289,9 +303,9 @@ async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act
     let newest = |back: usize| model.attempts.len().checked_sub(back + 1);
     match act {
         Act::Claim(max) => {
+            let expected = model.claimable(max, now);
+            assert_eq!(store.trial_claimable(now).await.unwrap(), !expected.is_empty());
             let leased = store.trial_claim(world.claim_of(0, max), now).await.unwrap();
-            let mut expected = model.claimable(now);
-            expected.truncate(max as usize);
             assert_eq!(leased.iter().map(|lease| lease.trial_id).collect::<Vec<_>>(), expected);
             for lease in leased {
                 model.claim(lease.trial_id, lease.attempt, world.fence(&lease), now);

@@ -46,12 +46,16 @@ pub(crate) async fn claim_create(
     // Beyond this many nobody waits: the worker hears at once that there is nothing, and asks again.
     let permit = state.limits.waiting_claims.clone().try_acquire_owned();
     let may_wait = request.wait_s > 0 && permit.is_ok();
+    // The first look may be the repeat of a claim that has leases.
+    let mut first = true;
     loop {
         // Registered before the look, so that nothing queued in between is missed.
         let work = state.work.notified();
         tokio::pin!(work);
         work.as_mut().enable();
-        let leased = claim(&state, &request, &secrets).await?;
+        // What waits looks without writing: many idle workers are not to hold up those at work.
+        let look = std::mem::take(&mut first) || state.store.trial_claimable(state.clock.now()).await?;
+        let leased = if look { claim(&state, &request, &secrets).await? } else { Vec::new() };
         if !leased.is_empty() || !may_wait {
             return Ok(Json(reply(&state, &secrets, leased)));
         }

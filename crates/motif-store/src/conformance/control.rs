@@ -67,7 +67,9 @@ pub async fn amendments_append_once(store: Arc<dyn Store>) {
     assert_eq!((stored.conditions, stored.seeds, stored.control.revision), (3, vec![0, 1, 2], 1));
     assert_eq!(stored.spec, amendment.spec);
     assert_eq!(world.recount(sweep.id).await.of(TrialState::Queued), 9);
-    let claimed: Vec<TrialId> = world.claim(9).await.iter().map(|lease| lease.trial_id).collect();
+    let leased = world.claim(10).await;
+    let own = leased.iter().filter(|lease| lease.sweep_id == sweep.id);
+    let claimed: Vec<TrialId> = own.map(|lease| lease.trial_id).collect();
     let appended: Vec<TrialId> = sweep.trials.iter().chain(&amendment.trials).map(|trial| trial.id).collect();
     assert_eq!(claimed, appended);
 }

@@ -25,7 +25,7 @@ pub use self::{
     },
     queue::{
         backoff_delays_a_claim, claims_follow_queue_order, claims_repeat_by_id, claims_run_side_by_side,
-        submissions_are_all_or_none, submissions_are_idempotent,
+        submissions_are_all_or_none, submissions_are_idempotent, sweeps_of_equal_priority_share_fairly,
     },
     reading::{
         conditions_carry_their_counts, curves_follow_what_is_logged, outcomes_are_the_listed_trials,
@@ -57,6 +57,7 @@ macro_rules! conformance_tests {
             claims_follow_queue_order,
             claims_repeat_by_id,
             claims_run_side_by_side,
+            sweeps_of_equal_priority_share_fairly,
             backoff_delays_a_claim,
             heartbeats_extend_leases,
             stale_reports_change_nothing,

@@ -10,7 +10,7 @@ use motif_sweep::{
 use super::world::{World, assert_conflict};
 use crate::{
     Store, StoreError,
-    records::{IdempotencyKey, NewSweep, Submitted},
+    records::{IdempotencyKey, Leased, NewSweep, Submitted},
 };
 
 /// A submission that fails leaves nothing behind.
@@ -74,17 +74,15 @@ pub async fn claims_follow_queue_order(store: Arc<dyn Store>) {
     let world = World::new(store);
     assert!(world.claim(4).await.is_empty());
     let older = world.submit(2, 2).await;
-    let newer = world.submit(1, 2).await;
-    let expected: Vec<TrialId> = older.trials.iter().chain(&newer.trials).map(|trial| trial.id).collect();
-
     let mut leased = world.claim(3).await;
     assert_eq!(leased.iter().map(|lease| lease.offer).collect::<Vec<_>>(), [0, 1, 2]);
     leased.extend(world.claim(10).await);
+    let expected: Vec<TrialId> = older.trials.iter().map(|trial| trial.id).collect();
     assert_eq!(leased.iter().map(|lease| lease.trial_id).collect::<Vec<_>>(), expected);
     assert!(world.claim(1).await.is_empty());
     assert_eq!(leased[1].config, older.conditions[1].config);
     assert_eq!((leased[2].seed, leased[2].attempt, leased[2].policy), (1, 1, Policy::default()));
-    assert_eq!((leased[0].sweep_id, leased[4].sweep_id), (older.id, newer.id));
+    assert_eq!(leased[0].sweep_id, older.id);
     assert_eq!(leased[0].dataset_hash, "dataset");
 
     let trial = world.trial(expected[0]).await;
@@ -93,6 +91,29 @@ pub async fn claims_follow_queue_order(store: Arc<dyn Store>) {
     let sweep = world.store.sweep_get(older.id).await.expect("the sweep is stored");
     assert_eq!(sweep.started_at, Some(world.now));
     assert_eq!(world.recount(older.id).await.of(TrialState::Leased), 4);
+}
+
+/// Sweeps of equal priority share the workers: the one with the fewest trials in training is next, the older of two alike.
+/// A large sweep does not hold up a small one that comes later, however the claims are sized.
+pub async fn sweeps_of_equal_priority_share_fairly(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let large = world.submit(5, 8).await;
+    let first = world.claim(4).await;
+    assert!(first.iter().all(|lease| lease.sweep_id == large.id), "nobody else is there");
+    let small = world.submit(1, 6).await;
+    let owners =
+        |leased: &[Leased]| leased.iter().map(|lease| lease.sweep_id == small.id).collect::<Vec<_>>();
+    assert_eq!(owners(&world.claim(2).await), [true; 2]);
+    // 4 and 2: the small one catches up, then they take turns, the older one first.
+    let mixed = world.claim(6).await;
+    assert_eq!(owners(&mixed), [true, true, false, true, false, true]);
+    assert_eq!(mixed[0].trial_id, small.trials[2].id, "by position within a sweep");
+    assert_eq!(owners(&world.claim(2).await), [false; 2], "the small one has no more to give");
+
+    // A sweep whose waiting trials all back off has nothing to claim, and holds up nobody.
+    let fence = world.fence(&mixed[5]);
+    world.store.attempt_fail(fence, "oops".into(), true, 0.9, world.now).await.expect("failed");
+    assert_eq!(owners(&world.claim(3).await), [false; 3]);
 }
 
 /// A claim whose reply was lost is answered again, with the leases that are still open.

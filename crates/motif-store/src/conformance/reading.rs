@@ -64,8 +64,8 @@ pub async fn pages_cover_everything_once(store: Arc<dyn Store>) {
 pub async fn outcomes_are_the_listed_trials(store: Arc<dyn Store>) {
     let world = World::new(store);
     let sweep = world.submit(2, 3).await;
-    let other = world.submit(1, 1).await;
     let leased = world.claim(4).await;
+    let other = world.submit(1, 1).await;
     for (lease, accuracy) in leased[..2].iter().zip([0.9, 0.8]) {
         world
             .store

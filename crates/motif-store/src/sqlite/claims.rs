@@ -21,17 +21,50 @@ use crate::{
 /// Trials that have backed off long enough become claimable.
 pub(super) const PROMOTE: &str = "update trials set not_before = null where state = 'queued' and not_before is not null and not_before <= ?";
 
-/// Claimable trials in queue order. The joins are crossed to keep their order: sweeps by priority, then age, then
-/// positions.
+/// The first two sweeps with claimable trials: by priority, then the fewest trials in training, then age.
+pub(super) const SWEEPS: &str = "select p.sweep, p.priority, p.leased
+    from sweep_progress p indexed by sweep_progress_claimable
+    where p.queued > 0 and p.paused = 0 and exists (
+        select 1 from trials t indexed by trials_ready
+        where t.sweep = p.sweep and t.state = 'queued' and t.not_before is null)
+    order by p.priority desc, p.leased, p.sweep limit 2";
+
+/// A sweep's claimable trials by position. The joins are crossed to keep their order.
 pub(super) const NEXT: &str =
     "select t.n, t.id, t.seed, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step, t.sweep,
         p.started_at, s.id as sweep_id, s.policy, s.stop is not null as judged, c.config, c.dataset_hash
-    from sweep_progress p indexed by sweep_progress_claimable
-    cross join trials t indexed by trials_ready on t.sweep = p.sweep and t.state = 'queued' and t.not_before is null
-    cross join sweeps s on s.n = p.sweep
+    from trials t indexed by trials_ready
+    cross join sweep_progress p on p.sweep = t.sweep
+    cross join sweeps s on s.n = t.sweep
     cross join conditions c on c.sweep = t.sweep and c.position = t.condition
-    where p.queued > 0 and p.paused = 0
-    order by p.priority desc, p.sweep, t.position limit ?";
+    where t.sweep = ? and t.state = 'queued' and t.not_before is null
+    order by t.position limit ?";
+
+/// The sweep whose turn it is, and for how many of its trials, at least 1, before it is another's.
+async fn turn(conn: &mut SqliteConnection) -> Result<Option<(i64, u64)>> {
+    let rows = sqlx::query(SWEEPS).fetch_all(conn).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let sweep = first.int("sweep")?;
+    let Some(second) = rows.get(1) else { return Ok(Some((sweep, u64::MAX))) };
+    if first.int("priority")? != second.int("priority")? {
+        return Ok(Some((sweep, u64::MAX)));
+    }
+    let ahead = second.uint::<u64>("leased")?.saturating_sub(first.uint("leased")?);
+    Ok(Some((sweep, ahead + u64::from(sweep < second.int("sweep")?))))
+}
+
+/// Whether there are trials that have backed off long enough.
+pub(super) const WAITED: &str = "select 1 from sweep_progress p
+    join trials t indexed by trials_waiting on t.sweep = p.sweep
+    where t.state = 'queued' and t.not_before is not null and t.not_before <= ? and p.paused = 0 limit 1";
+
+/// Whether a claim would find anything.
+pub(super) async fn claimable(conn: &mut SqliteConnection, now: Timestamp) -> Result<bool> {
+    if turn(&mut *conn).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(sqlx::query(WAITED).bind(millis(now)).fetch_optional(conn).await?.is_some())
+}
 
 struct Candidate {
     n: i64,
@@ -88,12 +121,20 @@ pub(super) async fn claim(
         return repeat(conn, epoch, claim, worker, earlier, now).await;
     }
     sqlx::query(PROMOTE).bind(millis(now)).execute(&mut *conn).await?;
-    let rows = sqlx::query(NEXT).bind(integer(claim.offers.len() as u64)).fetch_all(&mut *conn).await?;
-    let mut leased = Vec::with_capacity(rows.len());
-    for ((row, offer), index) in rows.iter().zip(&claim.offers).zip(0u32..) {
-        let candidate = Candidate::read(row)?;
-        let place = Place { epoch, claim_id: claim.claim_id, index, worker };
-        leased.push(lease(conn, candidate, offer, &place, now).await?);
+    let mut leased = Vec::new();
+    while leased.len() < claim.offers.len() {
+        let Some((sweep, trials)) = turn(conn).await? else { break };
+        let offers = claim.offers.iter().zip(0u32..).skip(leased.len());
+        let wanted = trials.min((claim.offers.len() - leased.len()) as u64);
+        let rows = sqlx::query(NEXT).bind(sweep).bind(integer(wanted)).fetch_all(&mut *conn).await?;
+        if rows.is_empty() {
+            return Err(StoreError::Corrupt("a sweep whose turn it is has nothing to claim".into()));
+        }
+        for (row, (offer, index)) in rows.iter().zip(offers) {
+            let candidate = Candidate::read(row)?;
+            let place = Place { epoch, claim_id: claim.claim_id, index, worker };
+            leased.push(lease(conn, candidate, offer, &place, now).await?);
+        }
     }
     Ok(leased)
 }

@@ -275,6 +275,10 @@ impl Store for SqliteStore {
         curves::of_sweep(&mut *self.read().await?, &self.curves, id, metric).await
     }
 
+    async fn trial_claimable(&self, now: Timestamp) -> Result<bool> {
+        claims::claimable(&mut *self.read().await?, now).await
+    }
+
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>> {
         let epoch = self.epoch;
         self.writer

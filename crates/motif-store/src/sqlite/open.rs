@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "control", include_str!("../../../../migrations/0002_control.sql")),
     (3, "stopped", include_str!("../../../../migrations/0003_stopped.sql")),
     (4, "checkpoints", include_str!("../../../../migrations/0004_checkpoints.sql")),
+    (5, "fair", include_str!("../../../../migrations/0005_fair.sql")),
 ];
 
 /// Why the file could not be opened: what was tried, and what came of it.
