@@ -155,7 +155,8 @@ pub trait Store: Send + Sync {
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 
-    /// Whether a claim would find anything now. It writes nothing, so that many idle workers cost little.
+    /// Whether a claim may find something now; after a claim that found nothing, no, until something changes. It writes
+    /// nothing, so that many idle workers cost little.
     async fn trial_claimable(&self, now: Timestamp) -> Result<bool>;
     /// Leases queued trials in queue order: sweeps of higher priority first, of those alike the one with the fewest open
     /// leases, then the older; within a sweep by position; at most one open attempt per trial.

@@ -53,12 +53,12 @@ async fn turn(conn: &mut SqliteConnection) -> Result<Option<(i64, u64)>> {
     Ok(Some((sweep, ahead + u64::from(sweep < second.int("sweep")?))))
 }
 
-/// Whether there are trials that have backed off long enough.
-pub(super) const WAITED: &str = "select 1 from sweep_progress p
-    join trials t indexed by trials_waiting on t.sweep = p.sweep
-    where t.state = 'queued' and t.not_before is not null and t.not_before <= ? and p.paused = 0 limit 1";
+/// A trial that has backed off long enough, of a paused sweep or not: the claim that then looks promotes it once and for
+/// all, so that nobody walks over those of paused sweeps again and again.
+pub(super) const WAITED: &str = "select 1 from trials indexed by trials_waiting
+    where state = 'queued' and not_before is not null and not_before <= ? limit 1";
 
-/// Whether a claim would find anything.
+/// Whether a claim would find, or promote, anything.
 pub(super) async fn claimable(conn: &mut SqliteConnection, now: Timestamp) -> Result<bool> {
     if turn(&mut *conn).await?.is_some() {
         return Ok(true);

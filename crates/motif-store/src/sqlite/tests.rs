@@ -46,7 +46,11 @@ async fn frequent_statements_use_indexes() {
             "SEARCH trials USING INDEX trials_waiting (not_before>? AND not_before<?)",
         ),
         ("sweeps to claim of", claims::SWEEPS, "SCAN p USING INDEX sweep_progress_claimable"),
-        ("waited", claims::WAITED, "SEARCH t USING INDEX trials_waiting (not_before>? AND not_before<?)"),
+        (
+            "waited",
+            claims::WAITED,
+            "SEARCH trials USING COVERING INDEX trials_waiting (not_before>? AND not_before<?)",
+        ),
         ("next", claims::NEXT, "SEARCH t USING INDEX trials_ready (sweep=?)"),
         ("undecided", control::UNDECIDED, "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"),
         ("due", attempts::DUE, "SEARCH a USING INDEX attempts_due (due_at<?)"),

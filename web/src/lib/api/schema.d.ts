@@ -4,6 +4,30 @@
  */
 
 export interface paths {
+    "/api/v1/attempts/{id}/checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the newest checkpoint of the lease's trial
+         * @description One whose file is missing or damaged is forgotten, and answered 404: begin at 0.
+         */
+        get: operations["attempt_checkpoint_content"];
+        /**
+         * Save a checkpoint
+         * @description The reply is the trial's newest checkpoint: another one than was sent when that is of a later step.
+         */
+        put: operations["attempt_checkpoint_save"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/attempts/{id}/complete": {
         parameters: {
             query?: never;
@@ -90,6 +114,27 @@ export interface paths {
         put?: never;
         /** Give a trial back */
         post: operations["attempt_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go on from a checkpoint
+         * @description To be called once its bytes are there and usable, before anything is logged: the attempt then begins with the points
+         *     before it. An attempt that does not call this begins at 0.
+         */
+        post: operations["attempt_resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -929,6 +974,26 @@ export interface components {
             /** @description Name of its worker. */
             worker: string;
         };
+        /** @description A trial's training at a step, as an attempt has saved it. */
+        Checkpoint: {
+            /**
+             * Format: int64
+             * @description Size, in bytes.
+             */
+            bytes: number;
+            /** @description Hex BLAKE3 of its bytes. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Points logged up to this step: `seq` goes on from here.
+             */
+            points: number;
+            /**
+             * Format: int64
+             * @description Minibatches done.
+             */
+            step: number;
+        };
         /** @description The trials a worker got. */
         ClaimReply: {
             /** @description The leases; empty when nothing is queued. */
@@ -1609,6 +1674,7 @@ export interface components {
              * @description The attempt: address further calls to `/attempts/{attempt_id}/…`.
              */
             attempt_id: string;
+            checkpoint?: components["schemas"]["Checkpoint"] | null;
             /** @description Its config. */
             config: Record<string, never>;
             /** @description Hex BLAKE3 of the dataset's content. */
@@ -1842,6 +1908,11 @@ export interface components {
         ReportReply: {
             /** @description The trial's state. */
             state: string;
+        };
+        /** @description Goes on from a checkpoint. */
+        Resume: {
+            /** @description Hash of the checkpoint, as it came with the lease. */
+            hash: string;
         };
         /** @description A run of a trial: what determines it, what came of it, and where. */
         RunRecord: {
@@ -2476,6 +2547,223 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    attempt_checkpoint_content: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The lease's token. */
+                "motif-lease": string;
+            };
+            path: {
+                /** @description The attempt. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `worker`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The lease is stale (`stale_lease`: stop and drop the output), or the request contradicts what is stored (`conflict`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    attempt_checkpoint_save: {
+        parameters: {
+            query: {
+                /** @description Minibatches done. */
+                step: number;
+                /** @description The attempt's points below this `seq` were logged up to this step; they must have been sent. */
+                points: number;
+                /** @description Hex BLAKE3 that the bytes must have. */
+                blake3: string;
+            };
+            header: {
+                /** @description The lease's token. */
+                "motif-lease": string;
+            };
+            path: {
+                /** @description The attempt. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The checkpoint's bytes. */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The trial's newest checkpoint. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoint"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `worker`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The lease is stale (`stale_lease`: stop and drop the output), or the request contradicts what is stored (`conflict`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     attempt_complete: {
         parameters: {
             query?: never;
@@ -2928,6 +3216,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReportReply"];
+                };
+            };
+            /** @description A parameter or the body is not what is expected; `errors` names it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `worker`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The lease is stale (`stale_lease`: stop and drop the output), or the request contradicts what is stored (`conflict`). */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests at once; `retry-after` says when to try again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot be used at the moment; nothing was changed. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    attempt_resume: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The lease's token. */
+                "motif-lease": string;
+            };
+            path: {
+                /** @description The attempt. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Resume"];
+            };
+        };
+        responses: {
+            /** @description What the server has. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricsReply"];
                 };
             };
             /** @description A parameter or the body is not what is expected; `errors` names it. */

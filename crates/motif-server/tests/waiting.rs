@@ -1,0 +1,58 @@
+//! Claims that wait: work that comes goes to as many as there is work for, and each trial to one.
+
+use std::collections::BTreeSet;
+
+use motif_testkit::{TestApp, app::eventually, build};
+use motif_wire::work::Lease;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+const WORKERS: usize = 120;
+/// The longest wait that a claim may ask for, in seconds: further off than any limit of this test.
+const WAIT_S: u32 = 30;
+
+/// So many workers, each of which has a claim that waits.
+async fn waiting(app: &TestApp) -> JoinSet<Vec<Lease>> {
+    let mut claims = JoinSet::new();
+    for number in 0..WORKERS {
+        let worker = app.worker(&format!("w-{number}"));
+        let request = worker.claim_request(1, WAIT_S);
+        claims.spawn(async move { worker.send_claim(&request).await });
+    }
+    let admin = app.admin();
+    eventually("all claims wait", || async {
+        let workers: Vec<Value> = admin.get("/api/v1/workers").await;
+        (workers.len() == WORKERS).then_some(())
+    })
+    .await;
+    claims
+}
+
+/// The trials of the first `many` claims that are answered.
+async fn answered(claims: &mut JoinSet<Vec<Lease>>, many: usize) -> BTreeSet<uuid::Uuid> {
+    let mut trials = BTreeSet::new();
+    for _ in 0..many {
+        let leases = claims.join_next().await.expect("claims wait").expect("a claim does not panic");
+        assert_eq!(leases.len(), 1, "a claim was answered without a trial long before its time");
+        assert!(trials.insert(leases[0].trial_id), "a trial was leased twice");
+    }
+    trials
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_goes_to_one_of_many_waiting_claims_and_the_others_go_on_waiting() {
+    let mut app = TestApp::start().await;
+    let mut claims = waiting(&app).await;
+    let one = json!({"name": "one", "seeds": 1, "trial": {"dataset": "glyphs", "hidden": [8], "epochs": 1}});
+    app.admin().submit(&one).await;
+    assert_eq!(answered(&mut claims, 1).await.len(), 1);
+    assert!(claims.try_join_next().is_none(), "the others wait");
+
+    // Two rules by fifty seeds: a hundred claims are answered, nineteen wait on.
+    app.admin().submit(&build::sweep("many", 50)).await;
+    assert_eq!(answered(&mut claims, 100).await.len(), 100);
+    assert!(claims.try_join_next().is_none(), "nothing is left for the others");
+    app.stop().await;
+    let left: Vec<Vec<Lease>> = claims.join_all().await;
+    assert_eq!(left, vec![Vec::new(); WORKERS - 101]);
+}
