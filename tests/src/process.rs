@@ -195,18 +195,17 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn worker(&self, name: &str, data: &Path, slots: u16) -> anyhow::Result<Process> {
+        self.worker_with(name, data, slots, &[])
+    }
+
+    /// Starts a worker with a data directory of its own and further arguments.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn worker_with(&self, name: &str, data: &Path, slots: u16, args: &[&str]) -> anyhow::Result<Process> {
         let mut command = Command::new(binary());
-        command.args([
-            "worker",
-            "--server",
-            &self.url,
-            "--name",
-            name,
-            "--slots",
-            &slots.to_string(),
-            "--data",
-        ]);
-        command.arg(data);
+        command.args(["worker", "--server", &self.url, "--name", name, "--slots", &slots.to_string()]);
+        command.args(args).arg("--data").arg(data);
         clean_env(&mut command).env("MOTIF_TOKEN", &self.token).stdout(Stdio::null());
         Process::spawn(name, &mut command)
     }

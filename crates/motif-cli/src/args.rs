@@ -134,6 +134,9 @@ pub(crate) struct Worker {
     /// Read the token from this file; waits up to a minute for it to appear.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Save each trial on the server after so many seconds of training: what another worker then need not do again.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) checkpoint_every_s: u64,
     /// Drain when stdin closes, so that workers end with whoever started them.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

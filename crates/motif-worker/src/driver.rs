@@ -11,7 +11,7 @@ use motif_sweep::{
 use motif_wire::{
     PROTOCOL_VERSION,
     problem::ProblemCode,
-    work::{ClaimRequest, Heartbeat, WorkerHello},
+    work::{Checkpoint, ClaimRequest, Heartbeat, WorkerHello},
 };
 use serde::Serialize;
 use tokio::{
@@ -46,6 +46,8 @@ pub struct WorkerOptions {
     pub slots: usize,
     /// Where it keeps datasets.
     pub data_dir: PathBuf,
+    /// A trial is saved after each such time of training, so that another worker can go on with it.
+    pub checkpoint_every: Duration,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Random bits fit for secrets.
@@ -123,7 +125,7 @@ pub async fn run_with_limits(
         rayon::ThreadPoolBuilder::new().num_threads(slots).thread_name(|index| format!("trial-{index}"));
     let pool = pool.build().map_err(|source| WorkerError::Threads { source })?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let WorkerOptions { client, name, clock, entropy, .. } = options;
+    let WorkerOptions { client, name, clock, entropy, checkpoint_every, .. } = options;
     let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
     let hello = WorkerHello {
         id: ids.next(),
@@ -144,6 +146,8 @@ pub async fn run_with_limits(
         clock: Arc::clone(&clock),
         events,
         fetching: tokio::sync::Mutex::default(),
+        checkpoint_every,
+        runtime: tokio::runtime::Handle::current(),
     };
     let mut seed = [0; 8];
     entropy.fill(&mut seed);
@@ -271,6 +275,12 @@ impl Driver {
                     Input::Stored { attempt: key.attempt, result: result.map_err(|error| sort(&error)) }
                 });
             }
+            Effect::Save { key, step, points, bytes } => {
+                self.call(async move |client| {
+                    let result = save(&client, &key, step, points, &bytes).await;
+                    Input::Saved { attempt: key.attempt, step, result: result.map_err(|error| sort(&error)) }
+                });
+            }
             Effect::Report { key, report } => {
                 self.call(async move |client| send_report(&client, key, report).await);
             }
@@ -362,6 +372,18 @@ async fn sleep(wait: Option<Duration>) {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
+}
+
+async fn save(
+    client: &Client,
+    key: &LeaseKey,
+    step: u64,
+    points: u64,
+    bytes: &[u8],
+) -> Result<Checkpoint, ClientError> {
+    let hash = blake3::hash(bytes).to_hex().to_string();
+    let checkpoint = Checkpoint { step, points, hash, bytes: bytes.len() as u64 };
+    client.checkpoint_save(key.attempt, &key.token, &checkpoint, bytes.to_vec()).await
 }
 
 async fn send_report(client: &Client, key: LeaseKey, report: Report) -> Input {

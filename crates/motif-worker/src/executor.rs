@@ -29,10 +29,13 @@ use crate::{
     idle::IdleSlots,
     observer::{Control, Reporter},
     provenance::provenance,
+    standing::Standing,
 };
 
 /// Tries to fetch a dataset while the server is away.
 const FETCH_TRIES_MAX: u32 = 5;
+/// Between two requests to go on from a checkpoint while the server is away.
+const RESUME_DELAY: Duration = Duration::from_secs(1);
 /// Delay before the second try; it doubles.
 const FETCH_DELAY: Duration = Duration::from_secs(1);
 
@@ -44,6 +47,10 @@ pub(crate) struct Executor {
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Sender<Input>,
+    /// A trial is saved after each such time of training.
+    pub(crate) checkpoint_every: Duration,
+    /// By which a training's thread makes its one call: to go on from a checkpoint.
+    pub(crate) runtime: tokio::runtime::Handle,
     /// Held while a dataset is fetched, so that trials that want the same one fetch it once.
     pub(crate) fetching: Mutex<()>,
 }
@@ -54,6 +61,15 @@ struct Prepared {
     seed: u64,
     dataset: Arc<Dataset>,
     dataset_hash: String,
+    saved: Option<Saved>,
+}
+
+/// A checkpoint of an earlier attempt, fetched and whole.
+struct Saved {
+    bytes: Vec<u8>,
+    hash: String,
+    /// The lease's token.
+    token: String,
 }
 
 impl Executor {
@@ -82,7 +98,41 @@ impl Executor {
         let dataset = self.dataset(&lease.dataset_hash).await.map_err(|error| {
             failure(error.retryable, format!("dataset {:?}: {}", config.dataset, error.reason))
         })?;
-        Ok(Prepared { config, seed: lease.seed, dataset, dataset_hash: lease.dataset_hash })
+        let saved = self.saved(&lease).await;
+        Ok(Prepared { config, seed: lease.seed, dataset, dataset_hash: lease.dataset_hash, saved })
+    }
+
+    /// The checkpoint that came with the lease. One that cannot be had costs time, and nothing else: begin at 0.
+    async fn saved(&self, lease: &Lease) -> Option<Saved> {
+        let checkpoint = lease.checkpoint.as_ref()?;
+        let mut bytes = Vec::new();
+        let fetched = self.client.checkpoint_content(lease.attempt_id, &lease.token, &mut bytes).await;
+        let found = blake3::hash(&bytes).to_hex();
+        if let Err(error) = fetched {
+            tracing::warn!(%error, "a checkpoint cannot be fetched: the trial begins at 0");
+        } else if found.as_str() != checkpoint.hash {
+            tracing::warn!(%found, expected = checkpoint.hash, "a checkpoint was changed: the trial begins at 0");
+        } else {
+            return Some(Saved { bytes, hash: checkpoint.hash.clone(), token: lease.token.clone() });
+        }
+        None
+    }
+
+    /// Asks the server until it says whether the attempt goes on from the checkpoint; with how many points before it.
+    fn resume(&self, attempt: uuid::Uuid, saved: &Saved, control: &Control) -> Option<u64> {
+        while !control.is_stopped() {
+            match self.runtime.block_on(self.client.resume(attempt, &saved.token, &saved.hash)) {
+                Ok(reply) => return Some(reply.next_seq),
+                // It may have been granted: nothing is to be logged before that is known.
+                Err(error) if error.is_transient() => tracing::debug!(%error, "asking again to resume"),
+                Err(error) => {
+                    tracing::warn!(%error, "the trial begins at 0");
+                    return None;
+                }
+            }
+            std::thread::sleep(RESUME_DELAY);
+        }
+        None
     }
 
     /// The dataset from the library; fetched when it is not there, or not whole.
@@ -166,9 +216,10 @@ impl Executor {
                     told_at: executor.clock.monotonic(),
                     costs: Costs::default(),
                     measured: BTreeMap::new(),
+                    kept_at: executor.clock.monotonic(),
                 };
                 let _occupied = executor.slots.occupy();
-                train(&prepared, reporter, &executor.slots, &*executor.clock)
+                executor.run(&prepared, reporter)
             }));
             let ending = trained.unwrap_or_else(|panic| {
                 Ending::Failed(failure(false, format!("the training panicked: {}", said(&*panic))))
@@ -179,23 +230,92 @@ impl Executor {
     }
 }
 
-/// Trains a trial on this thread.
-fn train(prepared: &Prepared, mut reporter: Reporter, slots: &Arc<IdleSlots>, clock: &dyn Clock) -> Ending {
-    let Prepared { config, seed, dataset, dataset_hash } = prepared;
-    let task = match task(dataset) {
-        Ok(task) => task,
-        Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
-    };
-    if reporter.control.is_stopped() {
-        return Ending::Stopped;
+impl Executor {
+    /// Trains a trial on this thread, from its checkpoint where there is one that fits.
+    fn run(&self, prepared: &Prepared, mut reporter: Reporter) -> Ending {
+        let Prepared { config, seed, dataset, saved, .. } = prepared;
+        let task = match task(dataset) {
+            Ok(task) => task,
+            Err(error) => return Ending::Failed(failure(false, format!("the dataset is no task: {error}"))),
+        };
+        if reporter.control.is_stopped() {
+            return Ending::Stopped;
+        }
+        let resumed = saved.as_ref().and_then(|saved| self.go_on(prepared, saved, &task, &mut reporter));
+        let (trainer, before) = match resumed {
+            Some(resumed) => resumed,
+            None => match Trainer::new(config, *seed, &task) {
+                Ok(trainer) => (trainer, Duration::ZERO),
+                Err(error) => return Ending::Failed(failure(false, error.to_string())),
+            },
+        };
+        reporter.step(trainer.steps());
+        let trainer = trainer.helped_by(Arc::clone(&self.slots) as Arc<dyn SpareThreads>);
+        let begun = self.clock.monotonic();
+        let spent = || before + self.clock.monotonic().saturating_sub(begun);
+        let result = self.steps(trainer, &mut reporter, &spent);
+        ended(prepared, reporter, result, spent())
     }
-    reporter.step(0);
-    let started = clock.monotonic();
-    let result = match Trainer::new(config, *seed, &task) {
-        Ok(trainer) => trainer.helped_by(Arc::clone(slots) as Arc<dyn SpareThreads>).run(&mut reporter),
-        Err(error) => return Ending::Failed(failure(false, error.to_string())),
-    };
-    let training_s = clock.monotonic().saturating_sub(started).as_secs_f64();
+
+    /// A trainer that stands where the checkpoint does, and the time that was spent before. The server is asked once
+    /// it is known that the checkpoint fits, and before anything is logged.
+    fn go_on<'a>(
+        &self,
+        prepared: &Prepared,
+        saved: &Saved,
+        task: &Task<'a>,
+        reporter: &mut Reporter,
+    ) -> Option<(Trainer<'a>, Duration)> {
+        let (engine, standing) = Standing::split(&saved.bytes)?;
+        let trainer = match Trainer::resume(&prepared.config, prepared.seed, task, engine) {
+            Ok(trainer) => trainer,
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint does not fit: the trial begins at 0");
+                return None;
+            }
+        };
+        let points = self.resume(reporter.attempt, saved, &reporter.control)?;
+        reporter.resumed(trainer.steps(), points);
+        reporter.costs = standing.costs();
+        let before = standing.training();
+        reporter.measured = standing.measured;
+        Some((trainer, before))
+    }
+
+    /// Trains to the end, saving the trial from time to time, and where it is left.
+    fn steps(
+        &self,
+        mut trainer: Trainer<'_>,
+        reporter: &mut Reporter,
+        spent: &dyn Fn() -> Duration,
+    ) -> TrialResult {
+        let keep = |trainer: &Trainer<'_>, reporter: &mut Reporter| {
+            let standing = Standing::new(spent(), &reporter.costs, &reporter.measured);
+            if let Some(bytes) = standing.behind(trainer.checkpoint()) {
+                reporter.keep(trainer.steps(), bytes);
+            }
+        };
+        trainer.start(reporter);
+        let outcome = loop {
+            if let Some(outcome) = trainer.step(reporter) {
+                break outcome;
+            }
+            if self.clock.monotonic().saturating_sub(reporter.kept_at) >= self.checkpoint_every {
+                keep(&trainer, reporter);
+            }
+        };
+        let left = matches!(outcome, Outcome::Stopped { .. }) && !reporter.control.concludes();
+        if left && trainer.steps() > 0 {
+            keep(&trainer, reporter);
+        }
+        trainer.finish(outcome, reporter)
+    }
+}
+
+/// What a training has come to.
+fn ended(prepared: &Prepared, reporter: Reporter, result: TrialResult, training: Duration) -> Ending {
+    let Prepared { config, dataset_hash, .. } = prepared;
+    let training_s = training.as_secs_f64();
     let TrialResult { outcome, steps, total_steps, mut metrics, result_hash, .. } = result;
     let (diverged_step, stopped_step) = match outcome {
         Outcome::Succeeded => (None, None),

@@ -10,6 +10,7 @@ mod executor;
 mod idle;
 mod observer;
 mod provenance;
+mod standing;
 
 pub use costs::Costs;
 pub use driver::{WorkerError, WorkerOptions, WorkerSummary, run, run_with_limits};

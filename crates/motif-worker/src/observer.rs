@@ -81,6 +81,8 @@ pub(crate) struct Reporter {
     pub(crate) costs: Costs,
     /// What was measured last, whenever that was.
     pub(crate) measured: BTreeMap<String, f64>,
+    /// When it was saved last, or began.
+    pub(crate) kept_at: Duration,
 }
 
 impl Reporter {
@@ -89,6 +91,17 @@ impl Reporter {
         if self.events.blocking_send(input).is_err() {
             self.control.stop();
         }
+    }
+
+    /// Hands over a checkpoint.
+    pub(crate) fn keep(&mut self, step: u64, bytes: Vec<u8>) {
+        self.kept_at = self.clock.monotonic();
+        self.tell(Input::Kept { attempt: self.attempt, step, bytes: bytes.into() });
+    }
+
+    /// The training goes on from a checkpoint, with so many points before it.
+    pub(crate) fn resumed(&self, step: u64, points: u64) {
+        self.tell(Input::Resumed { attempt: self.attempt, step, points });
     }
 
     pub(crate) fn step(&self, step: u64) {

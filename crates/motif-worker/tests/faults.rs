@@ -261,6 +261,7 @@ impl World {
                 let result = self.deliver(|world| world.store(&key, points[0].seq, points.len() as u64));
                 self.later(2000, Input::Stored { attempt: key.attempt, result });
             }
+            Effect::Save { .. } => unreachable!("these trainings keep nothing"),
             Effect::Report { key, report } => {
                 let result = self.deliver(|world| world.report(&key, &report));
                 self.later(2000, Input::Reported { attempt: key.attempt, result });

@@ -99,6 +99,7 @@ impl Worker {
             name: "real".to_owned(),
             slots,
             data_dir: PathBuf::from(folder.path()),
+            checkpoint_every: Duration::from_secs(60),
             clock: Arc::new(RealClock(Instant::now())),
             entropy: Arc::new(SeededEntropy::new(99)),
         };

@@ -66,6 +66,8 @@ impl Entropy for Counter {
 #[derive(Debug, Clone, Default)]
 struct Heard {
     points: Vec<(u64, u64)>,
+    /// Sizes of the checkpoints.
+    kept: Vec<usize>,
     beats: Vec<Heartbeat>,
     completion: Option<Completion>,
     failure: Option<Failure>,
@@ -121,6 +123,12 @@ impl Server {
                 let batch: MetricsBatch = serde_json::from_slice(body).unwrap();
                 heard.points.extend(batch.points.iter().map(|point| (point.seq, point.step)));
                 return answer(200, &json!({ "next_seq": batch.points.last().unwrap().seq + 1 }));
+            }
+            "checkpoint" => {
+                heard.kept.push(body.len());
+                let hash = blake3::hash(body).to_hex();
+                let saved = json!({ "step": 1, "points": 0, "hash": hash.as_str(), "bytes": body.len() });
+                return answer(200, &saved);
             }
             "complete" => heard.completion = Some(serde_json::from_slice(body).unwrap()),
             "fail" => heard.failure = Some(serde_json::from_slice(body).unwrap()),
@@ -207,6 +215,7 @@ impl Bench {
             name: "test".to_owned(),
             slots,
             data_dir: folder.path().to_owned(),
+            checkpoint_every: Duration::from_secs(60),
             clock: Arc::new(clock),
             entropy: Arc::new(Counter(AtomicU8::new(1))),
         };
@@ -329,6 +338,8 @@ async fn a_drain_gives_the_running_trial_back() {
     let server = bench.server.clone();
     assert_eq!(bench.end().await.unwrap(), WorkerSummary { released: 1, ..WorkerSummary::default() });
     let release = server.heard(attempt, |heard| heard.release.clone()).await;
+    let kept = server.heard(attempt, |heard| (!heard.kept.is_empty()).then(|| heard.kept.clone())).await;
+    assert_eq!(kept.len(), 1, "saved once, before it was given back");
     assert_eq!(release.reason, "drain");
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn run(global: &Global, args: &Worker) -> anyhow::Result<Outcom
             name: args.name.clone().unwrap_or_else(default_name),
             slots: args.slots.map_or(cores, usize::from).max(1),
             data_dir: global.data_dir()?,
+            checkpoint_every: Duration::from_secs(args.checkpoint_every_s),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
         },

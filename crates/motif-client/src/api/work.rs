@@ -1,21 +1,24 @@
 //! What workers do: claim trials and report on their attempts. Every call can be repeated: a claim by its id, a
 //! report because the server recognizes the same payload.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use motif_wire::{
     LEASE_HEADER,
     metrics::MetricPoint,
     trials::TrialReport,
     work::{
-        ClaimReply, ClaimRequest, Completion, Failure, Heartbeat, HeartbeatReply, MetricsBatch, MetricsReply,
-        Release, ReportReply,
+        Checkpoint, ClaimReply, ClaimRequest, Completion, Failure, Heartbeat, HeartbeatReply, MetricsBatch,
+        MetricsReply, Release, ReportReply, Resume,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Client, Repeat, error::Result};
+use crate::{Client, Repeat, error::Result, transport::Method};
+
+/// Largest checkpoint that is read: what the server takes.
+const CHECKPOINT_MAX_BYTES: usize = 1 << 30;
 
 /// Every operation can fail with any [`ClientError`](crate::ClientError); a stale lease is a problem with the code
 /// `stale_lease`.
@@ -55,6 +58,50 @@ impl Client {
     /// Gives an attempt back.
     pub async fn release(&self, attempt: Uuid, lease: &str, release: &Release) -> Result<ReportReply> {
         self.report(attempt, lease, "release", release).await
+    }
+
+    /// Saves an attempt's checkpoint, whose hash and place are as given; the answer is the trial's newest one.
+    pub async fn checkpoint_save(
+        &self,
+        attempt: Uuid,
+        lease: &str,
+        checkpoint: &Checkpoint,
+        bytes: Vec<u8>,
+    ) -> Result<Checkpoint> {
+        let mut request = self.request(Method::Put, &format!("/attempts/{attempt}/checkpoint"));
+        request.query = vec![
+            ("step".to_owned(), checkpoint.step.to_string()),
+            ("points".to_owned(), checkpoint.points.to_string()),
+            ("blake3".to_owned(), checkpoint.hash.clone()),
+        ];
+        request.headers.push((LEASE_HEADER.to_owned(), lease.to_owned()));
+        request.headers.push(("content-type".to_owned(), "application/octet-stream".to_owned()));
+        request.body = bytes;
+        request.timeout = self.timeouts.transfer;
+        self.call(request, Repeat::Harmless).await
+    }
+
+    /// Writes the newest checkpoint of the attempt's trial into `sink`; the caller checks the hash. Tried once: `sink`
+    /// may hold the beginning after an error.
+    pub async fn checkpoint_content(
+        &self,
+        attempt: Uuid,
+        lease: &str,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<()> {
+        let mut request = self.get(&format!("/attempts/{attempt}/checkpoint"));
+        request.headers.push((LEASE_HEADER.to_owned(), lease.to_owned()));
+        request.timeout = self.timeouts.transfer;
+        request.response_max_bytes = CHECKPOINT_MAX_BYTES;
+        self.authorize(&mut request);
+        let path = request.path.clone();
+        let answer = self.transport.download(request, sink).await;
+        self.judge(&path, answer).map(drop)
+    }
+
+    /// Goes on from the checkpoint of this hash: the attempt begins with the points before it.
+    pub async fn resume(&self, attempt: Uuid, lease: &str, hash: &str) -> Result<MetricsReply> {
+        self.report(attempt, lease, "resume", &Resume { hash: hash.to_owned() }).await
     }
 
     async fn report<B: Serialize, T: DeserializeOwned>(

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use motif_wire::{
     metrics::MetricPoint,
     trials::TrialReport,
-    work::{Failure, HeartbeatReply, Lease, MetricsReply, Release, ReportReply},
+    work::{Checkpoint, Failure, HeartbeatReply, Lease, MetricsReply, Release, ReportReply},
 };
 use uuid::Uuid;
 
@@ -81,6 +81,33 @@ pub enum Input {
         /// The answer.
         result: Result<ReportReply, CallError>,
     },
+    /// A checkpoint was answered.
+    Saved {
+        /// The attempt.
+        attempt: Uuid,
+        /// The step of the checkpoint that was sent.
+        step: u64,
+        /// The trial's newest one.
+        result: Result<Checkpoint, CallError>,
+    },
+    /// A training goes on from a checkpoint; nothing was logged before.
+    Resumed {
+        /// The attempt.
+        attempt: Uuid,
+        /// Minibatches done.
+        step: u64,
+        /// Points that the server already has.
+        points: u64,
+    },
+    /// A training can be gone on with from here, after what it has logged.
+    Kept {
+        /// The attempt.
+        attempt: Uuid,
+        /// Minibatches done.
+        step: u64,
+        /// The checkpoint.
+        bytes: Arc<[u8]>,
+    },
     /// A training made steps.
     Stepped {
         /// The attempt.
@@ -113,6 +140,7 @@ impl Input {
             Self::Beaten { result, .. } => result.as_ref().err(),
             Self::Stored { result, .. } => result.as_ref().err(),
             Self::Reported { result, .. } => result.as_ref().err(),
+            Self::Saved { result, .. } => result.as_ref().err(),
             _ => None,
         }
     }
@@ -121,7 +149,11 @@ impl Input {
     pub(super) fn is_answer(&self) -> bool {
         matches!(
             self,
-            Self::Claimed { .. } | Self::Beaten { .. } | Self::Stored { .. } | Self::Reported { .. }
+            Self::Claimed { .. }
+                | Self::Beaten { .. }
+                | Self::Stored { .. }
+                | Self::Reported { .. }
+                | Self::Saved { .. }
         )
     }
 }
@@ -208,6 +240,17 @@ pub enum Effect {
         key: LeaseKey,
         /// The points.
         points: Vec<MetricPoint>,
+    },
+    /// Save a checkpoint, all of whose points are stored.
+    Save {
+        /// The attempt.
+        key: LeaseKey,
+        /// Minibatches done.
+        step: u64,
+        /// Points logged up to this step.
+        points: u64,
+        /// The checkpoint.
+        bytes: Arc<[u8]>,
     },
     /// End an attempt.
     Report {

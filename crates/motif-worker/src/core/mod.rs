@@ -5,6 +5,7 @@
 //! order until the server has acknowledged them or said that the lease is stale.
 
 mod claiming;
+mod keeping;
 mod limits;
 mod messages;
 mod run;
@@ -118,6 +119,15 @@ impl Core {
             }
             Input::Reported { attempt, result } => {
                 self.with(attempt, now, effects, |run, cx| run.reported(result.map(drop), cx));
+            }
+            Input::Saved { attempt, step, result } => {
+                self.with(attempt, now, effects, |run, cx| run.saved(step, result.map(drop), cx));
+            }
+            Input::Resumed { attempt, step, points } => {
+                self.with(attempt, now, effects, |run, _| run.resumed(step, points));
+            }
+            Input::Kept { attempt, step, bytes } => {
+                self.with(attempt, now, effects, |run, _| run.kept(step, bytes));
             }
             Input::Stepped { attempt, step, total_steps } => {
                 self.with(attempt, now, effects, |run, _| run.stepped(step, total_steps));

@@ -1,12 +1,13 @@
 //! One attempt: from its lease to the moment at which the server has its end, or has gone on without it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use motif_wire::work::{Failure, HeartbeatReply, Lease, MetricsReply, Release};
 use uuid::Uuid;
 
 use super::{
     CallError, Context, DRAIN_REASON, Effect, Ending, Fate, LeaseKey, LoggedPoint, Report,
+    keeping::Keeping,
     limits::Repeat,
     spool::{Acknowledged, Spool},
 };
@@ -28,6 +29,7 @@ pub(super) struct Run {
     total_steps: Option<u64>,
     beat: Repeat,
     spool: Spool,
+    keeping: Keeping,
     report: Repeat,
 }
 
@@ -80,6 +82,7 @@ impl Run {
             total_steps: None,
             beat: Repeat::due_at(if repeated { now } else { now + beat_every }),
             spool: Spool::new(lease.judged),
+            keeping: Keeping::default(),
             report: Repeat::due_at(now),
         }
     }
@@ -118,6 +121,31 @@ impl Run {
         self.total_steps = total_steps.or(self.total_steps);
     }
 
+    /// The training goes on from a checkpoint: before anything was logged.
+    pub(super) fn resumed(&mut self, step: u64, points: u64) {
+        if self.spool.next_seq() == 0 {
+            self.spool.begin_at(points);
+            self.step = self.step.max(step);
+        }
+    }
+
+    /// Takes a checkpoint of a trial that another attempt may have to go on with.
+    pub(super) fn kept(&mut self, step: u64, bytes: Arc<[u8]>) {
+        if matches!(self.phase, Phase::Training | Phase::Stopping(StopCause::Drain)) {
+            self.keeping.put(step, self.spool.next_seq(), bytes);
+        }
+    }
+
+    pub(super) fn saved(&mut self, step: u64, result: Result<(), CallError>, cx: &mut Context<'_>) {
+        self.keeping.answered(step, &result, cx);
+        match result {
+            Err(CallError::Stale) => self.stale(cx),
+            // A trial that is given back is not held for it.
+            Err(_) if matches!(self.phase, Phase::Reporting(_)) => self.keeping.clear(),
+            _ => {}
+        }
+    }
+
     pub(super) fn logged(&mut self, point: LoggedPoint, cx: &mut Context<'_>) {
         // Points that nobody wants would leave a gap behind those that were dropped.
         if !self.phase.wants_points() {
@@ -148,6 +176,9 @@ impl Run {
             (Phase::Stopping(StopCause::Early), Ending::Stopped) => release(EARLY_REASON),
             (_, Ending::Stopped) => release(DRAIN_REASON),
         };
+        if !matches!(report, Report::Release(_)) {
+            self.keeping.clear();
+        }
         self.spool.hurry(cx.now);
         self.report = Repeat::due_at(cx.now);
         self.phase = Phase::Reporting(report);
@@ -182,6 +213,7 @@ impl Run {
             _ => return,
         };
         self.spool.clear();
+        self.keeping.clear();
         self.report = Repeat::due_at(now);
         self.phase = Phase::Reporting(release(reason));
     }
@@ -231,6 +263,7 @@ impl Run {
                 // Points of a trial that is given back are not worth waiting for.
                 if matches!(self.phase, Phase::Reporting(Report::Release(_))) {
                     self.spool.clear();
+                    self.keeping.clear();
                 }
             }
         }
@@ -256,6 +289,7 @@ impl Run {
     /// A stale lease ends everything but a result: a late one is accepted while nobody else has taken over.
     fn stale(&mut self, cx: &mut Context<'_>) {
         self.spool.clear();
+        self.keeping.clear();
         match &self.phase {
             Phase::Reporting(Report::Complete(_)) => self.beat.due = Duration::MAX,
             Phase::Reporting(_) => self.phase = Phase::Gone(Fate::Dropped),
@@ -265,6 +299,7 @@ impl Run {
 
     fn refused(&mut self, reason: String, cx: &mut Context<'_>) {
         self.spool.clear();
+        self.keeping.clear();
         if let Phase::Reporting(report) = &mut self.phase {
             if matches!(report, Report::Complete(_)) {
                 *report = refused_points(&reason);
@@ -296,8 +331,12 @@ impl Run {
         if let Some(points) = self.spool.batch(cx) {
             cx.effects.push(Effect::Store { key: self.key.clone(), points });
         }
+        if let Some((step, points, bytes)) = self.keeping.due(self.spool.stored_below(), cx.now) {
+            cx.effects.push(Effect::Save { key: self.key.clone(), step, points, bytes });
+        }
         if let Phase::Reporting(report) = &self.phase
             && self.spool.is_empty()
+            && self.keeping.is_empty()
             && self.report.is_due(cx.now)
         {
             self.report.sent();
@@ -315,10 +354,12 @@ impl Run {
         if self.is_stale() {
             return None;
         }
-        let reporting = matches!(self.phase, Phase::Reporting(_)) && self.spool.is_empty();
+        let reporting = matches!(self.phase, Phase::Reporting(_));
+        let reporting = reporting && self.spool.is_empty() && self.keeping.is_empty();
         let report = self.report.wake().filter(|_| reporting);
         let beat = self.beat.wake().filter(|_| !self.report.in_flight);
-        report.into_iter().chain(beat).chain(self.spool.wake()).min()
+        let keeping = self.keeping.wake(self.spool.stored_below());
+        report.into_iter().chain(beat).chain(self.spool.wake()).chain(keeping).min()
     }
 }
 

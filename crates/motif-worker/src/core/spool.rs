@@ -49,6 +49,21 @@ impl Spool {
         self.points.is_empty()
     }
 
+    /// Number of the next point that is logged.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// All points below this number are stored.
+    pub(super) fn stored_below(&self) -> u64 {
+        self.points.front().map_or(self.next_seq, |point| point.seq)
+    }
+
+    /// Begins with points that the server already has.
+    pub(super) fn begin_at(&mut self, seq: u64) {
+        self.next_seq = seq;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.points.len()
     }
