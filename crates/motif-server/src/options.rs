@@ -6,6 +6,7 @@ use motif_data::Library;
 use motif_store::Store;
 use motif_sweep::{
     clock::{Clock, Entropy},
+    lifecycle::Policy,
     memory::MAX_TRIAL_BYTES,
 };
 use motif_wire::system::Scope;
@@ -48,6 +49,8 @@ pub struct ServerOptions {
     pub trial_memory_max_bytes: u64,
     /// How often the reaper looks.
     pub reap_every: Duration,
+    /// For so long after a start, and after a jump of the wall clock, the reaper takes nothing back.
+    pub reap_grace: Duration,
     /// How long a client may take to send a request's head; an idle connection is closed after it.
     pub header_read_timeout: Duration,
 }
@@ -62,6 +65,7 @@ impl ServerOptions {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let reap_every = Duration::from_secs(limits::REAP_EVERY_S);
+        let reap_grace = Duration::from_secs(u64::from(Policy::default().lease_ttl_s));
         let header_read_timeout = Duration::from_secs(limits::HEADER_READ_TIMEOUT_S);
         Self {
             store,
@@ -71,6 +75,7 @@ impl ServerOptions {
             session_tokens: Vec::new(),
             trial_memory_max_bytes: MAX_TRIAL_BYTES,
             reap_every,
+            reap_grace,
             header_read_timeout,
         }
     }
