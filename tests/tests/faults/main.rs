@@ -1,4 +1,4 @@
-//! The faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
+//! Faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
 
 mod server;
 mod worker;
