@@ -176,6 +176,20 @@ impl Server {
         Self::spawn(data, &["--listen", listen], token)
     }
 
+    /// Starts it again after it has ended, on the same data at the same address.
+    ///
+    /// # Errors
+    /// When it does not come back, as often as it is tried.
+    pub fn again(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        let args = [&["--listen", &address], args].concat();
+        // An outgoing connection of this machine may have the port for a moment.
+        *self = wait_for("the server to come back", Duration::from_secs(30), || {
+            Ok(Self::spawn(&self.data, &args, Some(self.token.clone())).ok())
+        })?;
+        Ok(())
+    }
+
     fn spawn(data: &Path, args: &[&str], token: Option<String>) -> anyhow::Result<Self> {
         let mut command = Command::new(binary());
         command.args(["serve", "--json"]).args(args).arg("--data").arg(data);

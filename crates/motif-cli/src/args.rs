@@ -121,6 +121,9 @@ pub(crate) struct Serve {
     /// Refuse sweeps with trials that would need more memory, such as 8GiB [default: 64GiB].
     #[arg(long, value_name = "SIZE", value_parser = trial_memory)]
     pub(crate) max_trial_memory: Option<ByteSize>,
+    /// Take no lease back for so many seconds after a start: time for workers to report [default: 30].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) reap_grace_s: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use motif_data::Library;
 use motif_store::Store;
 use motif_sweep::{
     clock::{Clock, Entropy},
+    lifecycle::Policy,
     memory::MAX_TRIAL_BYTES,
 };
 use motif_wire::system::Scope;
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     pub reap_every: Duration,
     /// How often files of checkpoints that no trial goes on from are looked for.
     pub sweep_checkpoints_every: Duration,
+    /// For so long after a start, and after a jump of the wall clock, the reaper takes nothing back.
+    pub reap_grace: Duration,
     /// How long a client may take to send a request's head; an idle connection is closed after it.
     pub header_read_timeout: Duration,
 }
@@ -67,6 +70,7 @@ impl ServerOptions {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let reap_every = Duration::from_secs(limits::REAP_EVERY_S);
+        let reap_grace = Duration::from_secs(u64::from(Policy::default().lease_ttl_s));
         let header_read_timeout = Duration::from_secs(limits::HEADER_READ_TIMEOUT_S);
         Self {
             store,
@@ -78,6 +82,7 @@ impl ServerOptions {
             trial_memory_max_bytes: MAX_TRIAL_BYTES,
             reap_every,
             sweep_checkpoints_every: Duration::from_secs(limits::CHECKPOINTS_SWEPT_EVERY_S),
+            reap_grace,
             header_read_timeout,
         }
     }

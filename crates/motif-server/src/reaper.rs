@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use motif_sweep::{clock::Clock, lifecycle::Policy};
+use motif_sweep::clock::Clock;
 
 use crate::{limits, state::ServerState};
 
@@ -42,9 +42,8 @@ impl Gate {
     }
 }
 
-/// Looks every `every` until the server ends.
-pub(crate) async fn run(state: ServerState, every: Duration) {
-    let grace = Duration::from_secs(u64::from(Policy::default().lease_ttl_s));
+/// Looks every `every` until the server ends, but not within `grace` of its start or of a jump.
+pub(crate) async fn run(state: ServerState, every: Duration, grace: Duration) {
     let (wall, monotonic) = both(state.clock.as_ref());
     let mut gate = Gate::new(grace, wall, monotonic);
     loop {

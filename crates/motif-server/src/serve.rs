@@ -35,8 +35,8 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let state = ServerState::new(&options, shutdown.clone());
     let mut background = JoinSet::new();
-    background.spawn(reaper::run(state.clone(), options.reap_every));
     background.spawn(checkpoints::run(state.clone(), options.sweep_checkpoints_every));
+    background.spawn(reaper::run(state.clone(), options.reap_every, options.reap_grace));
     background.spawn(until::run(state.clone(), options.reap_every));
     background.spawn(state.events.clone().announce_counts(state.store.clone(), shutdown.clone()));
     tracing::info!(%address, "serving");

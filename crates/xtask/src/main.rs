@@ -6,6 +6,7 @@ mod demo;
 mod motif;
 mod openapi;
 mod process;
+mod soak;
 mod steps;
 mod tools;
 mod venv;
@@ -35,6 +36,8 @@ enum Task {
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill servers and workers at random under load, and look whether every promise holds.
+    Soak(soak::Soak),
     /// Write web/openapi.json, and the dashboard's types from it.
     Openapi,
 }
@@ -64,6 +67,7 @@ async fn run(task: Task) -> anyhow::Result<bool> {
         Task::Test(test) => steps::run(&test, &mut stop).await,
         Task::Arrows => arrows::run(),
         Task::Bench(bench) => bench::run(&bench, &mut stop).await,
+        Task::Soak(soak) => soak::run(&soak, &mut stop).await,
         Task::Openapi => openapi::run(&mut stop).await,
     }
 }

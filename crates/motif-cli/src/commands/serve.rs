@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -87,7 +88,10 @@ pub(crate) async fn run(global: &Global, args: &Serve) -> anyhow::Result<Outcome
     let shutdown = signals::shutdown()?;
     // Workers are elsewhere: this machine's memory says nothing of theirs.
     let most_bytes = args.max_trial_memory.map_or(MAX_TRIAL_BYTES, |size| size.as_u64());
-    let server = Prepared::new(&global.data_dir()?, &args.listen, most_bytes).await?;
+    let mut server = Prepared::new(&global.data_dir()?, &args.listen, most_bytes).await?;
+    if let Some(seconds) = args.reap_grace_s {
+        server.options.reap_grace = Duration::from_secs(seconds.into());
+    }
     if let Some(path) = &args.worker_token_file {
         ensure_worker_token(&server, path).await?;
     }

@@ -121,7 +121,7 @@ impl Core {
                 self.with(attempt, now, effects, |run, cx| run.reported(result.map(drop), cx));
             }
             Input::Saved { attempt, step, result } => {
-                self.with(attempt, now, effects, |run, cx| run.saved(step, result.map(drop), cx));
+                self.with(attempt, now, effects, |run, cx| run.saved(step, &result.map(drop), cx));
             }
             Input::Resumed { attempt, step, points } => {
                 self.with(attempt, now, effects, |run, _| run.resumed(step, points));

@@ -136,8 +136,8 @@ impl Run {
         }
     }
 
-    pub(super) fn saved(&mut self, step: u64, result: Result<(), CallError>, cx: &mut Context<'_>) {
-        self.keeping.answered(step, &result, cx);
+    pub(super) fn saved(&mut self, step: u64, result: &Result<(), CallError>, cx: &mut Context<'_>) {
+        self.keeping.answered(step, result, cx);
         match result {
             Err(CallError::Stale) => self.stale(cx),
             // A trial that is given back is not held for it.
