@@ -13,6 +13,7 @@ use motif_wire::{
 
 use super::{BadParameter, NoSuch, Stale, TooLarge};
 use crate::{
+    checkpoints::HASH_DIGITS,
     convert,
     error::{ApiError, ApiResult},
     extract::{Body, LeaseFence, Parameters, shown},
@@ -184,9 +185,6 @@ fn check_values<'a>(field: &str, names: impl ExactSizeIterator<Item = &'a String
     }
     Ok(())
 }
-
-/// Hex digits of a result hash.
-const HASH_DIGITS: usize = 64;
 
 fn check_report(report: &TrialReport) -> ApiResult<()> {
     check_values("report.metrics", report.metrics.keys())?;

@@ -187,7 +187,11 @@ async fn lease(
             .execute(&mut *conn)
             .await?;
     }
-    let checkpoint = checkpoints::of_trial(conn, candidate.n).await?;
+    // A first attempt finds none, and most attempts are first.
+    let checkpoint = match candidate.life.attempt {
+        0 => None,
+        _ => checkpoints::of_trial(conn, candidate.n).await?,
+    };
     Ok(Leased {
         offer: place.index,
         attempt_id: offer.attempt_id,
