@@ -349,6 +349,14 @@ pub(crate) enum Trial {
         /// The trial's id.
         id: String,
     },
+    /// List a trial's snapshots, or fetch them: weights and matrices of a sweep with `snapshots = true`.
+    Snapshots {
+        /// The trial's id.
+        id: String,
+        /// Fetch them into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Show what happened to a trial, attempt by attempt, and what it has logged.
     Logs {
         /// The trial's id.

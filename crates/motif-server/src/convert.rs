@@ -281,3 +281,9 @@ pub(crate) fn checkpoint(record: motif_store::records::CheckpointRecord) -> moti
     let motif_store::records::CheckpointRecord { step, points, hash, bytes } = record;
     motif_wire::work::Checkpoint { step, points, hash, bytes }
 }
+
+/// A snapshot, as people see it.
+pub(crate) fn snapshot(record: motif_store::records::SnapshotRecord) -> motif_wire::trials::Snapshot {
+    let motif_store::records::SnapshotRecord { name, hash, bytes } = record;
+    motif_wire::trials::Snapshot { name, hash, bytes }
+}

@@ -82,9 +82,9 @@ pub(crate) enum ApiError {
     /// 503: a file of a dataset could not be read or written.
     #[error("a dataset's file could not be read or written")]
     DatasetFile(#[source] std::io::Error),
-    /// 503: the file of a checkpoint could not be read or written.
-    #[error("a checkpoint's file could not be read or written")]
-    CheckpointFile(#[source] std::io::Error),
+    /// 503: the file of a checkpoint or snapshot could not be read or written.
+    #[error("a checkpoint's or snapshot's file could not be read or written")]
+    UploadedFile(#[source] std::io::Error),
     /// 500: what is stored cannot be read as what it should be.
     #[error("what is stored cannot be understood: {0}")]
     Stored(String),
@@ -162,9 +162,9 @@ impl ApiError {
                 log(&self);
                 unavailable("the dataset library")
             }
-            Self::CheckpointFile(_) => {
+            Self::UploadedFile(_) => {
                 log(&self);
-                unavailable("the folder of checkpoints")
+                unavailable("the folder of checkpoints and snapshots")
             }
             Self::Stored(_) | Self::Panicked(_) => {
                 log(&self);

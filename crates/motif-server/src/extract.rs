@@ -6,7 +6,7 @@ mod query;
 
 pub(crate) use body::{Body, RawJson};
 pub(crate) use lease::LeaseFence;
-pub(crate) use query::{Cursor, FromQuery, Id, Name, Parameters, Params};
+pub(crate) use query::{Cursor, FileName, FromQuery, Id, Name, Parameters, Params};
 
 /// The nearest of the names, if it is near enough to be what was meant.
 pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {

@@ -6,7 +6,6 @@
 
 mod amendment;
 mod auth;
-mod checkpoints;
 mod convert;
 mod counters;
 mod dashboard;
@@ -14,6 +13,7 @@ mod error;
 mod events;
 mod export;
 mod extract;
+mod folders;
 pub mod limits;
 mod openapi;
 mod options;
@@ -27,8 +27,8 @@ mod submission;
 pub mod tokens;
 mod until;
 
-pub use checkpoints::CheckpointFolder;
 pub use dashboard::bundle_page;
+pub use folders::Folders;
 pub use openapi::openapi_json;
 pub use options::{ServerOptions, SessionToken};
 pub use serve::serve;

@@ -20,14 +20,14 @@ pub const DATASET_CHUNK_TIMEOUT_S: u64 = 30;
 pub const REQUEST_TIMEOUT_S: u64 = 60;
 /// A dataset must be received and checked within this time, in seconds.
 pub const UPLOAD_TIMEOUT_S: u64 = 1800;
-/// Largest checkpoint.
-pub const CHECKPOINT_BODY_MAX_BYTES: u64 = 1 << 30;
-/// Checkpoints that are received at once; further ones are answered 429.
-pub const CHECKPOINT_UPLOADS_MAX: usize = 16;
-/// The next piece of a checkpoint's body must arrive within this time, in seconds.
-pub const CHECKPOINT_CHUNK_TIMEOUT_S: u64 = 30;
-/// Files of checkpoints that no trial goes on from are looked for this often, in seconds.
-pub const CHECKPOINTS_SWEPT_EVERY_S: u64 = 60;
+/// Largest checkpoint or snapshot.
+pub const UPLOAD_BODY_MAX_BYTES: u64 = 1 << 30;
+/// Checkpoints and snapshots that are received at once; further ones are answered 429.
+pub const ATTEMPT_UPLOADS_MAX: usize = 16;
+/// The next piece of a checkpoint's or snapshot's body must arrive within this time, in seconds.
+pub const UPLOAD_CHUNK_TIMEOUT_S: u64 = 30;
+/// Files of checkpoints and snapshots that no row names are looked for this often, in seconds.
+pub const FOLDERS_SWEPT_EVERY_S: u64 = 60;
 /// Connections at once; further ones wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Requests at once; further ones are answered 429. Waiting claims and event streams count elsewhere.

@@ -11,7 +11,7 @@ use motif_sweep::{
 };
 use motif_wire::system::Scope;
 
-use crate::{checkpoints::CheckpointFolder, limits, tokens};
+use crate::{folders::Folders, limits, tokens};
 
 /// A token that lives as long as the server does and is never stored.
 #[derive(Debug, Clone)]
@@ -39,8 +39,8 @@ pub struct ServerOptions {
     pub store: Arc<dyn Store>,
     /// Where datasets live.
     pub library: Arc<Library>,
-    /// Where checkpoints live.
-    pub checkpoints: CheckpointFolder,
+    /// Where checkpoints and snapshots live.
+    pub folders: Folders,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Random bits fit for secrets.
@@ -51,8 +51,8 @@ pub struct ServerOptions {
     pub trial_memory_max_bytes: u64,
     /// How often the reaper looks.
     pub reap_every: Duration,
-    /// How often files of checkpoints that no trial goes on from are looked for.
-    pub sweep_checkpoints_every: Duration,
+    /// How often files of checkpoints and snapshots that no row names are looked for.
+    pub sweep_folders_every: Duration,
     /// For so long after a start, and after a jump of the wall clock, the reaper takes nothing back.
     pub reap_grace: Duration,
     /// How long a client may take to send a request's head; an idle connection is closed after it.
@@ -65,7 +65,7 @@ impl ServerOptions {
     pub fn new(
         store: Arc<dyn Store>,
         library: Arc<Library>,
-        checkpoints: CheckpointFolder,
+        folders: Folders,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -75,13 +75,13 @@ impl ServerOptions {
         Self {
             store,
             library,
-            checkpoints,
+            folders,
             clock,
             entropy,
             session_tokens: Vec::new(),
             trial_memory_max_bytes: MAX_TRIAL_BYTES,
             reap_every,
-            sweep_checkpoints_every: Duration::from_secs(limits::CHECKPOINTS_SWEPT_EVERY_S),
+            sweep_folders_every: Duration::from_secs(limits::FOLDERS_SWEPT_EVERY_S),
             reap_grace,
             header_read_timeout,
         }

@@ -13,6 +13,7 @@ mod events;
 mod export;
 mod presets;
 mod schemas;
+mod snapshots;
 mod statistics;
 mod sweeps;
 mod system;
@@ -143,6 +144,8 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Read, routes!(trials::trial_get))
         .operation(Read, routes!(trials::trial_metrics))
         .operation(Read, routes!(trials::trial_attempts))
+        .operation(Read, routes!(snapshots::trial_snapshots))
+        .operation(Read, routes!(snapshots::trial_snapshot_content))
         .operation(Read, routes!(statistics::sweep_summary))
         .operation(Read, routes!(statistics::sweep_comparisons))
         .operation(Read, routes!(statistics::sweep_curves))
@@ -169,6 +172,7 @@ pub(crate) fn operations() -> (Router<ServerState>, OpenApi) {
         .operation(Worker, routes!(checkpoints::attempt_checkpoint_save))
         .operation(Worker, routes!(checkpoints::attempt_checkpoint_content))
         .operation(Worker, routes!(checkpoints::attempt_resume))
+        .operation(Worker, routes!(snapshots::attempt_snapshot_save))
         .operation(Worker, routes!(attempts::attempt_fail))
         .operation(Worker, routes!(attempts::attempt_release))
         .operation(Open, routes!(schemas::schema_sweep))

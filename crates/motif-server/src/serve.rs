@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{checkpoints, limits, options::ServerOptions, reaper, router::router, state::ServerState, until};
+use crate::{folders, limits, options::ServerOptions, reaper, router::router, state::ServerState, until};
 
 /// Pause after a failed accept, in milliseconds: most often the process is out of descriptors.
 const ACCEPT_RETRY_MS: u64 = 100;
@@ -35,7 +35,7 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let state = ServerState::new(&options, shutdown.clone());
     let mut background = JoinSet::new();
-    background.spawn(checkpoints::run(state.clone(), options.sweep_checkpoints_every));
+    background.spawn(folders::run(state.clone(), options.sweep_folders_every));
     background.spawn(reaper::run(state.clone(), options.reap_every, options.reap_grace));
     background.spawn(until::run(state.clone(), options.reap_every));
     background.spawn(state.events.clone().announce_counts(state.store.clone(), shutdown.clone()));

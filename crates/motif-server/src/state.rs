@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::Auth, checkpoints::CheckpointFolder, counters::Counters, error::ApiError, events::Events, limits,
+    auth::Auth, counters::Counters, error::ApiError, events::Events, folders::Folders, limits,
     options::ServerOptions,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Limits {
     pub(crate) waiting_claims: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
-    pub(crate) checkpoints: Arc<Semaphore>,
+    pub(crate) attempt_uploads: Arc<Semaphore>,
     pub(crate) exports: Arc<Semaphore>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Limits {
 pub(crate) struct ServerState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) library: Arc<Library>,
-    pub(crate) checkpoints: CheckpointFolder,
+    pub(crate) folders: Folders,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) ids: Ids,
@@ -59,7 +59,7 @@ impl ServerState {
         Self {
             store: Arc::clone(store),
             library: Arc::clone(&options.library),
-            checkpoints: options.checkpoints.clone(),
+            folders: options.folders.clone(),
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
             ids: Ids::new(Arc::clone(clock), Arc::clone(entropy)),
@@ -70,7 +70,7 @@ impl ServerState {
                 waiting_claims: Arc::new(Semaphore::new(limits::WAITING_CLAIMS_MAX)),
                 event_streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
                 uploads: Arc::new(Semaphore::new(limits::DATASET_UPLOADS_MAX)),
-                checkpoints: Arc::new(Semaphore::new(limits::CHECKPOINT_UPLOADS_MAX)),
+                attempt_uploads: Arc::new(Semaphore::new(limits::ATTEMPT_UPLOADS_MAX)),
                 exports: Arc::new(Semaphore::new(limits::EXPORTS_MAX)),
             },
             trial_memory_max_bytes: options.trial_memory_max_bytes,

@@ -21,8 +21,8 @@ use motif_sweep::{
 use crate::records::{
     AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
     CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
-    PointRecord, ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
-    WorkerRecord,
+    PointRecord, ResultRecord, SnapshotRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord,
+    TrialRecord, WorkerRecord,
 };
 
 /// Why a call changed nothing.
@@ -206,6 +206,13 @@ pub trait Store: Send + Sync {
     async fn checkpoint_forget(&self, hash: String) -> Result<()>;
     /// The hashes of all checkpoints that are kept.
     async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>>;
+    /// Takes over a file that an attempt hands over, which must be safe on the disk. The same again is `Ok`; another one
+    /// under the same name is a conflict.
+    async fn attempt_snapshot(&self, fence: Fence, record: SnapshotRecord, now: Timestamp) -> Result<()>;
+    /// The snapshots of a trial's newest attempt, by name.
+    async fn trial_snapshots(&self, id: TrialId) -> Result<Vec<SnapshotRecord>>;
+    /// The hashes of all snapshots.
+    async fn snapshot_hashes(&self) -> Result<BTreeSet<String>>;
     /// Takes back every lease that has expired, stalled or overrun.
     async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>>;
 

@@ -318,6 +318,8 @@ pub struct Leased {
     pub policy: Policy,
     /// Whether its sweep ends some trials early, so that its points decide whether it goes on.
     pub judged: bool,
+    /// Whether it is to hand over snapshots.
+    pub snapshots: bool,
     /// What it can go on from.
     pub checkpoint: Option<CheckpointRecord>,
 }
@@ -329,6 +331,17 @@ pub struct CheckpointRecord {
     pub step: u64,
     /// The attempt's points below this `seq` were logged up to this step.
     pub points: u64,
+    /// Hex BLAKE3 of its bytes.
+    pub hash: String,
+    /// Size, in bytes.
+    pub bytes: u64,
+}
+
+/// A file that an attempt has handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotRecord {
+    /// Its name, unique within the attempt.
+    pub name: String,
     /// Hex BLAKE3 of its bytes.
     pub hash: String,
     /// Size, in bytes.

@@ -135,6 +135,9 @@ pub struct SweepSpec {
     #[serde(skip_serializing_if = "is_zero")]
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
+    /// Whether trials hand over their weights and the matrices of Fig. 3, before training and after it, as NumPy archives.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub snapshots: bool,
     /// Sequential replication: a seed is added to all conditions after the last one has ended, until every condition's
     /// 95 % interval on the metric is at most `half_width` to either side, or there are `max_seeds`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +167,7 @@ impl Default for SweepSpec {
             stop: None,
             queue: Map::new(),
             priority: 0,
+            snapshots: false,
             until: None,
         }
     }

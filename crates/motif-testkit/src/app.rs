@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use motif_data::Library;
-use motif_server::{CheckpointFolder, ServerOptions, SessionToken, mint_token, serve};
+use motif_server::{Folders, ServerOptions, SessionToken, mint_token, serve};
 use motif_store::{
     Store,
     sqlite::{Options, SqliteStore},
@@ -89,11 +89,11 @@ impl TestApp {
         self.shutdown = CancellationToken::new();
         let store: Arc<dyn Store> = self.store.clone();
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let checkpoints = CheckpointFolder::open(self.dir.path()).expect("a folder for checkpoints");
+        let folders = Folders::open(self.dir.path()).expect("folders for checkpoints and snapshots");
         let mut options =
-            ServerOptions::new(store, self.library.clone(), checkpoints, clock, self.entropy.clone());
+            ServerOptions::new(store, self.library.clone(), folders, clock, self.entropy.clone());
         options.reap_every = REAP_EVERY;
-        options.sweep_checkpoints_every = REAP_EVERY;
+        options.sweep_folders_every = REAP_EVERY;
         options.session_tokens = self
             .tokens
             .iter()

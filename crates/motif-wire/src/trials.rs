@@ -90,6 +90,17 @@ pub struct TrialDetail {
     pub attempt_rows: Vec<AttemptRow>,
 }
 
+/// A file that a trial's attempt has handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// Its name, such as `step-000000.npz`.
+    pub name: String,
+    /// Hex BLAKE3 of its bytes.
+    pub hash: String,
+    /// Size, in bytes.
+    pub bytes: u64,
+}
+
 /// An attempt: one lease of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRow {

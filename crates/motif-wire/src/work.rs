@@ -79,6 +79,9 @@ pub struct Lease {
     /// Whether its points decide if it goes on: then they are not to wait for others.
     #[serde(default)]
     pub judged: bool,
+    /// Whether it is to hand over snapshots before and after training.
+    #[serde(default)]
+    pub snapshots: bool,
     /// What an earlier attempt has saved: fetch it, check it, then resume. Without, or unusable: begin at 0.
     #[serde(default)]
     pub checkpoint: Option<Checkpoint>,

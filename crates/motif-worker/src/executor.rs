@@ -29,13 +29,15 @@ use crate::{
     idle::IdleSlots,
     observer::{Control, Reporter},
     provenance::provenance,
+    snapshots::{self, Snapshots},
     standing::Standing,
 };
 
 /// Tries to fetch a dataset while the server is away.
 const FETCH_TRIES_MAX: u32 = 5;
-/// Between two requests to go on from a checkpoint while the server is away.
-const RESUME_DELAY: Duration = Duration::from_secs(1);
+/// Between two requests that a training's thread makes, to go on from a checkpoint or to hand over a snapshot, while the
+/// server is away.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Delay before the second try; it doubles.
 const FETCH_DELAY: Duration = Duration::from_secs(1);
 
@@ -49,7 +51,7 @@ pub(crate) struct Executor {
     pub(crate) events: Sender<Input>,
     /// A trial is saved after each such time of training.
     pub(crate) checkpoint_every: Duration,
-    /// By which a training's thread makes its one call: to go on from a checkpoint.
+    /// By which a training's thread makes its calls: to go on from a checkpoint, to hand over snapshots.
     pub(crate) runtime: tokio::runtime::Handle,
     /// Held while a dataset is fetched, so that trials that want the same one fetch it once.
     pub(crate) fetching: Mutex<()>,
@@ -62,14 +64,16 @@ struct Prepared {
     dataset: Arc<Dataset>,
     dataset_hash: String,
     saved: Option<Saved>,
+    /// Whether it hands over snapshots.
+    snapshots: bool,
+    /// The lease's token.
+    token: String,
 }
 
 /// A checkpoint of an earlier attempt, fetched and whole.
 struct Saved {
     bytes: Vec<u8>,
     hash: String,
-    /// The lease's token.
-    token: String,
 }
 
 impl Executor {
@@ -99,7 +103,15 @@ impl Executor {
             failure(error.retryable, format!("dataset {:?}: {}", config.dataset, error.reason))
         })?;
         let saved = self.saved(&lease).await;
-        Ok(Prepared { config, seed: lease.seed, dataset, dataset_hash: lease.dataset_hash, saved })
+        Ok(Prepared {
+            config,
+            seed: lease.seed,
+            dataset,
+            dataset_hash: lease.dataset_hash,
+            saved,
+            snapshots: lease.snapshots,
+            token: lease.token,
+        })
     }
 
     /// The checkpoint that came with the lease. One that cannot be had costs time, and nothing else: begin at 0.
@@ -113,15 +125,15 @@ impl Executor {
         } else if found.as_str() != checkpoint.hash {
             tracing::warn!(%found, expected = checkpoint.hash, "a checkpoint was changed: the trial begins at 0");
         } else {
-            return Some(Saved { bytes, hash: checkpoint.hash.clone(), token: lease.token.clone() });
+            return Some(Saved { bytes, hash: checkpoint.hash.clone() });
         }
         None
     }
 
     /// Asks the server until it says whether the attempt goes on from the checkpoint; with how many points before it.
-    fn resume(&self, attempt: uuid::Uuid, saved: &Saved, control: &Control) -> Option<u64> {
+    fn resume(&self, attempt: uuid::Uuid, token: &str, hash: &str, control: &Control) -> Option<u64> {
         while !control.is_stopped() {
-            match self.runtime.block_on(self.client.resume(attempt, &saved.token, &saved.hash)) {
+            match self.runtime.block_on(self.client.resume(attempt, token, hash)) {
                 Ok(reply) => return Some(reply.next_seq),
                 // It may have been granted: nothing is to be logged before that is known.
                 Err(error) if error.is_transient() => tracing::debug!(%error, "asking again to resume"),
@@ -130,7 +142,7 @@ impl Executor {
                     return None;
                 }
             }
-            std::thread::sleep(RESUME_DELAY);
+            std::thread::sleep(RETRY_DELAY);
         }
         None
     }
@@ -217,6 +229,7 @@ impl Executor {
                     costs: Costs::default(),
                     measured: BTreeMap::new(),
                     kept_at: executor.clock.monotonic(),
+                    snapshots: prepared.snapshots.then(|| Snapshots::new(!prepared.config.spectra.is_off())),
                 };
                 let _occupied = executor.slots.occupy();
                 executor.run(&prepared, reporter)
@@ -253,8 +266,10 @@ impl Executor {
         let trainer = trainer.helped_by(Arc::clone(&self.slots) as Arc<dyn SpareThreads>);
         let begun = self.clock.monotonic();
         let spent = || before + self.clock.monotonic().saturating_sub(begun);
-        let result = self.steps(trainer, &mut reporter, &spent);
-        ended(prepared, reporter, result, spent())
+        match self.steps(trainer, &mut reporter, &prepared.token, &spent) {
+            Ok((result, training)) => ended(prepared, reporter, result, training),
+            Err(ending) => ending,
+        }
     }
 
     /// A trainer that stands where the checkpoint does, and the time that was spent before. The server is asked once
@@ -274,7 +289,7 @@ impl Executor {
                 return None;
             }
         };
-        let points = self.resume(reporter.attempt, saved, &reporter.control)?;
+        let points = self.resume(reporter.attempt, &prepared.token, &saved.hash, &reporter.control)?;
         reporter.resumed(trainer.steps(), points);
         reporter.costs = standing.costs();
         let before = standing.training();
@@ -287,8 +302,9 @@ impl Executor {
         &self,
         mut trainer: Trainer<'_>,
         reporter: &mut Reporter,
+        token: &str,
         spent: &dyn Fn() -> Duration,
-    ) -> TrialResult {
+    ) -> Result<(TrialResult, Duration), Ending> {
         let keep = |trainer: &Trainer<'_>, reporter: &mut Reporter| {
             let standing = Standing::new(spent(), &reporter.costs, &reporter.measured);
             if let Some(bytes) = standing.behind(trainer.checkpoint()) {
@@ -296,6 +312,8 @@ impl Executor {
             }
         };
         trainer.start(reporter);
+        // Once: while the server is away, training goes on.
+        self.hand_over(reporter, token, 1)?;
         let outcome = loop {
             if let Some(outcome) = trainer.step(reporter) {
                 break outcome;
@@ -308,7 +326,10 @@ impl Executor {
         if left && trainer.steps() > 0 {
             keep(&trainer, reporter);
         }
-        trainer.finish(outcome, reporter)
+        let result = trainer.finish(outcome, reporter);
+        let training = spent();
+        self.hand_over(reporter, token, snapshots::TRIES_MAX)?;
+        Ok((result, training))
     }
 }
 
@@ -360,7 +381,7 @@ fn examples(split: &Split, features: usize) -> Examples<'_> {
     Examples { values: Values::U8(&split.pixels), labels: &split.labels, features }
 }
 
-fn failure(retryable: bool, reason: String) -> Failure {
+pub(crate) fn failure(retryable: bool, reason: String) -> Failure {
     Failure { reason, retryable }
 }
 
@@ -371,7 +392,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

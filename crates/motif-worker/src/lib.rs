@@ -10,6 +10,7 @@ mod executor;
 mod idle;
 mod observer;
 mod provenance;
+mod snapshots;
 mod standing;
 
 pub use costs::Costs;

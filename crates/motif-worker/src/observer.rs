@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use motif_net::{Observer, Phase, Point};
+use motif_net::{NamedTensor, Observer, Outcome, Phase, Point};
 use motif_sweep::clock::Clock;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     core::{Input, LoggedPoint},
     costs::Costs,
+    snapshots::Snapshots,
 };
 
 /// A training's step is told this often.
@@ -83,6 +84,8 @@ pub(crate) struct Reporter {
     pub(crate) measured: BTreeMap<String, f64>,
     /// When it was saved last, or began.
     pub(crate) kept_at: Duration,
+    /// What it is to hand over and has not yet, when it is to hand over anything.
+    pub(crate) snapshots: Option<Snapshots>,
 }
 
 impl Reporter {
@@ -127,6 +130,24 @@ impl Observer for Reporter {
 
     fn end(&mut self, _: u64, phase: Phase) {
         self.costs.end(phase, self.clock.monotonic());
+    }
+
+    fn wants_snapshot(&mut self, step: u64) -> bool {
+        self.snapshots.is_some() && (step == 0 || step == self.total_steps)
+    }
+
+    fn snapshot(&mut self, step: u64, tensors: &[NamedTensor<'_>]) {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.take(step, tensors);
+        }
+    }
+
+    fn finished(&mut self, step: u64, outcome: Outcome, tensors: &[NamedTensor<'_>]) {
+        // A trial that ends early has snapshots of its end all the same; one that another attempt goes on with, none.
+        let ends = matches!(outcome, Outcome::Diverged { .. }) || self.control.concludes();
+        if ends && outcome != Outcome::Succeeded {
+            self.snapshot(step, tensors);
+        }
     }
 
     fn proceed(&mut self, step: u64) -> bool {

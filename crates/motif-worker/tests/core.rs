@@ -105,6 +105,7 @@ fn lease(n: u128) -> Lease {
         dataset_hash: "h".to_owned(),
         policy: Policy::default(),
         judged: false,
+        snapshots: false,
         checkpoint: None,
     }
 }

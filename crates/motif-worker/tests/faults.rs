@@ -137,6 +137,7 @@ impl World {
             dataset_hash: String::new(),
             policy: Policy::default(),
             judged: trial.is_multiple_of(2),
+            snapshots: false,
             checkpoint: None,
         }
     }

@@ -29,6 +29,7 @@ impl Bench {
             dataset_hash: "h".to_owned(),
             policy: Policy::default(),
             judged: true,
+            snapshots: false,
             checkpoint: None,
         };
         bench.put(Input::Claimed { claim, result: Ok(vec![lease]) });

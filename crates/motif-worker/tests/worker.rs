@@ -264,6 +264,7 @@ fn lease(n: u128, hash: &str, overrides: Value) -> Lease {
         dataset_hash: hash.to_owned(),
         policy: Policy { heartbeat_s: 1, ..Policy::default() },
         judged: false,
+        snapshots: false,
         checkpoint: None,
     }
 }

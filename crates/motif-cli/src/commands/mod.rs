@@ -13,6 +13,7 @@ pub(crate) mod presets;
 mod preview;
 pub(crate) mod rerun;
 pub(crate) mod serve;
+mod snapshots;
 pub(crate) mod sweeps;
 pub(crate) mod train;
 pub(crate) mod trials;

@@ -52,12 +52,13 @@ impl Prepared {
         })?;
         let store = Arc::new(SqliteStore::open(&data.join("motif.db"), Options::default()).await?);
         let library = Arc::new(Library::open(data)?);
-        let checkpoints = motif_server::CheckpointFolder::open(data)
-            .with_context(|| format!("cannot use the folder checkpoints in {}", data.display()))?;
+        let folders = motif_server::Folders::open(data).with_context(|| {
+            format!("cannot use the folders checkpoints and snapshots in {}", data.display())
+        })?;
         let admin_token = motif_server::ensure_admin_token(store.as_ref(), &clock, &entropy).await?;
         let address = listener.local_addr()?;
         let mut options =
-            ServerOptions::new(Arc::clone(&store) as Arc<dyn Store>, library, checkpoints, clock, entropy);
+            ServerOptions::new(Arc::clone(&store) as Arc<dyn Store>, library, folders, clock, entropy);
         options.trial_memory_max_bytes = trial_memory_max_bytes;
         Ok(Self { address, admin_token, listener, store, options })
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     args::{Global, Trial},
-    commands::{Outcome, logs, sweeps::resolve},
+    commands::{Outcome, logs, snapshots, sweeps::resolve},
     input::WrongInput,
     output::{self, progress::duration, tables},
 };
@@ -34,6 +34,9 @@ pub(crate) async fn run(global: &Global, command: &Trial) -> anyhow::Result<Outc
         Trial::Show { id } => {
             let trial = global.client()?.trial_get(trial_id(id)?).await?;
             output::emit(global.json, &trial, || trial_text(&trial))?;
+        }
+        Trial::Snapshots { id, out } => {
+            return snapshots::run(global, trial_id(id)?, out.as_deref()).await;
         }
         Trial::Logs { id, follow } => return logs::run(global, trial_id(id)?, *follow).await,
     }

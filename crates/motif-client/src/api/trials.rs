@@ -1,11 +1,14 @@
 //! Trials: lists, details, metrics, attempts.
 
+use std::io::Write;
+
 use motif_wire::{
     metrics::TrialMetrics,
-    trials::{AttemptRow, TrialDetail, TrialPage, TrialRow},
+    trials::{AttemptRow, Snapshot, TrialDetail, TrialPage, TrialRow},
 };
 use uuid::Uuid;
 
+use super::work::UPLOAD_MAX_BYTES;
 use crate::{Client, Repeat, error::Result};
 
 /// Trials per page when all are read.
@@ -68,5 +71,27 @@ impl Client {
     /// Its attempts, oldest first.
     pub async fn trial_attempts(&self, id: Uuid) -> Result<Vec<AttemptRow>> {
         self.call(self.get(&format!("/trials/{id}/attempts")), Repeat::Harmless).await
+    }
+
+    /// The snapshots of a trial's newest attempt.
+    pub async fn trial_snapshots(&self, id: Uuid) -> Result<Vec<Snapshot>> {
+        self.call(self.get(&format!("/trials/{id}/snapshots")), Repeat::Harmless).await
+    }
+
+    /// Writes a snapshot's bytes into `sink`; the caller checks the hash. Tried once: `sink` may hold the beginning after
+    /// an error.
+    pub async fn trial_snapshot_content(
+        &self,
+        id: Uuid,
+        name: &str,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<()> {
+        let mut request = self.get(&format!("/trials/{id}/snapshots/{name}"));
+        request.timeout = self.timeouts.transfer;
+        request.response_max_bytes = UPLOAD_MAX_BYTES;
+        self.authorize(&mut request);
+        let path = request.path.clone();
+        let answer = self.transport.download(request, sink).await;
+        self.judge(&path, answer).map(drop)
     }
 }

@@ -6,7 +6,7 @@ use std::{io::Write, time::Duration};
 use motif_wire::{
     LEASE_HEADER,
     metrics::MetricPoint,
-    trials::TrialReport,
+    trials::{Snapshot, TrialReport},
     work::{
         Checkpoint, ClaimReply, ClaimRequest, Completion, Failure, Heartbeat, HeartbeatReply, MetricsBatch,
         MetricsReply, Release, ReportReply, Resume,
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::{Client, Repeat, error::Result, transport::Method};
 
-/// Largest checkpoint that is read: what the server takes.
-const CHECKPOINT_MAX_BYTES: usize = 1 << 30;
+/// Largest checkpoint or snapshot that is read: what the server takes.
+pub(super) const UPLOAD_MAX_BYTES: usize = 1 << 30;
 
 /// Every operation can fail with any [`ClientError`](crate::ClientError); a stale lease is a problem with the code
 /// `stale_lease`.
@@ -92,11 +92,29 @@ impl Client {
         let mut request = self.get(&format!("/attempts/{attempt}/checkpoint"));
         request.headers.push((LEASE_HEADER.to_owned(), lease.to_owned()));
         request.timeout = self.timeouts.transfer;
-        request.response_max_bytes = CHECKPOINT_MAX_BYTES;
+        request.response_max_bytes = UPLOAD_MAX_BYTES;
         self.authorize(&mut request);
         let path = request.path.clone();
         let answer = self.transport.download(request, sink).await;
         self.judge(&path, answer).map(drop)
+    }
+
+    /// Hands over a snapshot of an attempt; handing over the same again changes nothing.
+    pub async fn snapshot_save(
+        &self,
+        attempt: Uuid,
+        lease: &str,
+        snapshot: &Snapshot,
+        bytes: Vec<u8>,
+    ) -> Result<Snapshot> {
+        let mut request =
+            self.request(Method::Put, &format!("/attempts/{attempt}/snapshots/{}", snapshot.name));
+        request.query = vec![("blake3".to_owned(), snapshot.hash.clone())];
+        request.headers.push((LEASE_HEADER.to_owned(), lease.to_owned()));
+        request.headers.push(("content-type".to_owned(), "application/octet-stream".to_owned()));
+        request.body = bytes;
+        request.timeout = self.timeouts.transfer;
+        self.call(request, Repeat::Harmless).await
     }
 
     /// Goes on from the checkpoint of this hash: the attempt begins with the points before it.

@@ -107,18 +107,49 @@ impl<T: FromQuery, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
     }
 }
 
-/// Extracts the only parameter of a path as an id.
+/// Extracts a path's parameter `id`.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<T: From<uuid::Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        let Name(text) = Name::from_request_parts(parts, state).await?;
+        let text = named(parts, state, "id").await?;
         match uuid::Uuid::parse_str(&text) {
             Ok(id) => Ok(Self(id.into())),
             Err(_) => Err(ApiError::parameter("id", "must be a UUID", &shown(&text))),
         }
+    }
+}
+
+async fn named<S: Send + Sync>(parts: &mut Parts, state: &S, name: &'static str) -> ApiResult<String> {
+    let values = Path::<BTreeMap<String, String>>::from_request_parts(parts, state).await;
+    let value = values.ok().and_then(|Path(mut values)| values.remove(name));
+    value.ok_or_else(|| ApiError::parameter(name, "must be text in UTF-8", parts.uri.path()))
+}
+
+/// Extracts a path's parameter `file`: a name that is safe on every file system.
+pub(crate) struct FileName(pub(crate) String);
+
+/// Longest name of a file, in characters.
+const FILE_NAME_MAX_CHARS: usize = 64;
+
+impl<S: Send + Sync> FromRequestParts<S> for FileName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let text = named(parts, state, "file").await?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let fits = text.len() <= FILE_NAME_MAX_CHARS
+            && text.bytes().next().is_some_and(plain)
+            && text.bytes().all(|byte| plain(byte) || b"._-".contains(&byte));
+        if fits {
+            return Ok(Self(text));
+        }
+        let message = format!(
+            "must be 1 to {FILE_NAME_MAX_CHARS} of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, such as step-000000.npz"
+        );
+        Err(ApiError::parameter("file", message, &shown(&text)))
     }
 }
 

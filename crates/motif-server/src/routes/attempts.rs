@@ -13,10 +13,10 @@ use motif_wire::{
 
 use super::{BadParameter, NoSuch, Stale, TooLarge};
 use crate::{
-    checkpoints::HASH_DIGITS,
     convert,
     error::{ApiError, ApiResult},
     extract::{Body, LeaseFence, Parameters, shown},
+    folders::HASH_DIGITS,
     limits, reaper,
     state::ServerState,
 };

@@ -14,10 +14,10 @@ use utoipa::IntoParams;
 
 use super::{BadParameter, NoSuch, Stale, TooLarge};
 use crate::{
-    checkpoints::HASH_DIGITS,
     convert,
     error::{ApiError, ApiResult},
     extract::{Body, FromQuery, LeaseFence, Parameters, Params, shown},
+    folders::HASH_DIGITS,
     state::ServerState,
 };
 
@@ -50,7 +50,7 @@ impl FromQuery for CheckpointQuery {
     }
 }
 
-fn check_hash(field: &str, hash: &str) -> ApiResult<()> {
+pub(super) fn check_hash(field: &str, hash: &str) -> ApiResult<()> {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if hash.len() == HASH_DIGITS && hash.bytes().all(digit) {
         return Ok(());
@@ -74,25 +74,18 @@ pub(crate) async fn attempt_checkpoint_save(
     Parameters(query): Parameters<CheckpointQuery>,
     request: Request,
 ) -> ApiResult<Json<Checkpoint>> {
-    let permit = state.limits.checkpoints.clone().try_acquire_owned();
+    let permit = state.limits.attempt_uploads.clone().try_acquire_owned();
     let permit = permit.map_err(|_| ApiError::Busy("checkpoints"))?;
     // A stale lease is not to fill the disk; that it still holds is checked again with the row.
     state.store.attempt_checkpoint_held(fence).await?;
-    let received = state.checkpoints.receive(request.into_body()).await?;
-    if received.hash != query.blake3 {
-        let message = format!("the body's hash is {}: it was changed on its way", received.hash);
-        return Err(ApiError::parameter("blake3", message, &query.blake3));
-    }
-    if received.bytes == 0 {
-        return Err(ApiError::rule("", "the body is empty: a checkpoint's bytes are expected", None));
-    }
+    let received = state.folders.checkpoints.receive_as(request.into_body(), Some(&query.blake3)).await?;
     let record = CheckpointRecord {
         step: query.step,
         points: query.points,
         hash: query.blake3,
         bytes: received.bytes,
     };
-    let (store, now, folder) = (state.store.clone(), state.clock.now(), state.checkpoints.clone());
+    let (store, now, folder) = (state.store.clone(), state.clock.now(), state.folders.checkpoints.clone());
     let write = async move {
         let _held = permit;
         let _files = folder.lock().await;
@@ -115,11 +108,11 @@ pub(crate) async fn attempt_checkpoint_content(
     LeaseFence(fence): LeaseFence,
     Parameters(()): Parameters<()>,
 ) -> ApiResult<Response> {
-    let files = state.checkpoints.lock().await;
+    let files = state.folders.checkpoints.lock().await;
     let Some(record) = state.store.attempt_checkpoint_held(fence).await? else {
         return Err(ApiError::NotFound("this trial has no checkpoint: begin at 0".into()));
     };
-    let Some(file) = state.checkpoints.whole(&record.hash).await? else {
+    let Some(file) = state.folders.checkpoints.whole(&record.hash).await? else {
         tracing::warn!(hash = %record.hash, "a checkpoint's file is missing or damaged: it is forgotten");
         let store = state.store.clone();
         let forget = async move {

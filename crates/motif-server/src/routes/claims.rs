@@ -157,6 +157,7 @@ fn reply(state: &ServerState, secrets: &Secrets, leased: Vec<Leased>) -> ClaimRe
         dataset_hash: leased.dataset_hash,
         policy: leased.policy,
         judged: leased.judged,
+        snapshots: leased.snapshots,
         checkpoint: leased.checkpoint.map(convert::checkpoint),
     });
     ClaimReply { leases: leases.collect() }

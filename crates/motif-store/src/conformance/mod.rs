@@ -10,6 +10,7 @@ mod control;
 mod queue;
 mod reading;
 mod reports;
+mod snapshots;
 mod steering;
 mod stopping;
 mod world;
@@ -37,6 +38,7 @@ pub use self::{
         metrics_arrive_once_and_in_order, releases_cost_nothing, stale_reports_change_nothing,
         stalled_and_overrunning_attempts_fail,
     },
+    snapshots::{resumed_attempts_have_earlier_snapshots, snapshots_are_kept_by_name},
     steering::{cancelling_ends_or_flags, pausing_stops_claims, retrying_starts_over},
     stopping::{
         decisions_hold_for_later_attempts, medians_stop_trials_too, repeated_points_get_the_same_answer,
@@ -72,6 +74,8 @@ macro_rules! conformance_tests {
             checkpoints_follow_their_points,
             resumed_attempts_begin_with_earlier_points,
             checkpoints_end_with_their_trial,
+            snapshots_are_kept_by_name,
+            resumed_attempts_have_earlier_snapshots,
             pausing_stops_claims,
             cancelling_ends_or_flags,
             retrying_starts_over,

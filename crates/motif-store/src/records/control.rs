@@ -18,6 +18,8 @@ pub struct NewControl {
     pub until: bool,
     /// The sweep whose trials it re-runs.
     pub verifies: Option<SweepId>,
+    /// Whether its trials are to hand over snapshots.
+    pub snapshots: bool,
 }
 
 /// How a sweep is steered.

@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use super::{
     attempts::{self, Held},
     rows::{Columns, integer, millis},
+    snapshots,
 };
 use crate::{
     Result, StoreError,
@@ -120,6 +121,7 @@ pub(super) async fn resume(
         return Err(StoreError::Conflict(format!("the trial's newest checkpoint is {}", record.hash)));
     }
     copy(conn, &held, holder, &record).await?;
+    snapshots::copy(conn, holder, held.n).await?;
     // The step is a sign of life like any other: the time without a step counts from here.
     let event = Event::Heartbeat { step: record.step };
     let transition = lifecycle::step(&held.life, event, now, &held.policy).map_err(attempts::stale)?;

@@ -32,7 +32,7 @@ pub(super) const SWEEPS: &str = "select p.sweep, p.priority, p.leased
 /// A sweep's claimable trials by position. The joins are crossed to keep their order.
 pub(super) const NEXT: &str =
     "select t.n, t.id, t.seed, t.attempt, t.failures, t.crashes, t.cancel_requested, t.stop_step, t.sweep,
-        p.started_at, s.id as sweep_id, s.policy, s.stop is not null as judged, c.config, c.dataset_hash
+        p.started_at, s.id as sweep_id, s.policy, s.stop is not null as judged, s.snapshots, c.config, c.dataset_hash
     from trials t indexed by trials_ready
     cross join sweep_progress p on p.sweep = t.sweep
     cross join sweeps s on s.n = t.sweep
@@ -78,6 +78,7 @@ struct Candidate {
     config: serde_json::Value,
     dataset_hash: String,
     judged: bool,
+    snapshots: bool,
 }
 
 impl Candidate {
@@ -104,6 +105,7 @@ impl Candidate {
             config: row.json("config")?,
             dataset_hash: row.text("dataset_hash")?,
             judged: row.flag("judged")?,
+            snapshots: row.flag("snapshots")?,
         })
     }
 }
@@ -203,6 +205,7 @@ async fn lease(
         dataset_hash: candidate.dataset_hash,
         policy: candidate.policy,
         judged: candidate.judged,
+        snapshots: candidate.snapshots,
         checkpoint,
     })
 }
@@ -233,7 +236,7 @@ async fn repeat(
             attempts::extend(conn, &held, lease, now).await?;
         }
         let row = sqlx::query(
-            "select t.seed, c.config, c.dataset_hash, s.stop is not null as judged
+            "select t.seed, c.config, c.dataset_hash, s.stop is not null as judged, s.snapshots
             from trials t
             join conditions c on c.sweep = t.sweep and c.position = t.condition
             join sweeps s on s.n = t.sweep
@@ -253,6 +256,7 @@ async fn repeat(
             dataset_hash: row.text("dataset_hash")?,
             policy: held.policy,
             judged: row.flag("judged")?,
+            snapshots: row.flag("snapshots")?,
             checkpoint: checkpoints::of_trial(conn, held.trial).await?,
         });
     }

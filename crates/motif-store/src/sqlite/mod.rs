@@ -12,6 +12,7 @@ mod open;
 mod points;
 mod reports;
 mod rows;
+mod snapshots;
 mod steering;
 mod stopping;
 mod sweeps;
@@ -44,8 +45,8 @@ use crate::{
     records::{
         AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
         CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
-        PointRecord, ResultRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord, TrialRecord,
-        WorkerRecord,
+        PointRecord, ResultRecord, SnapshotRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord,
+        TrialRecord, WorkerRecord,
     },
 };
 
@@ -383,6 +384,23 @@ impl Store for SqliteStore {
 
     async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>> {
         checkpoints::hashes(&mut *self.read().await?).await
+    }
+
+    async fn attempt_snapshot(&self, fence: Fence, record: SnapshotRecord, now: Timestamp) -> Result<()> {
+        let epoch = self.epoch;
+        self.writer
+            .run(move |conn| Box::pin(async move { snapshots::save(conn, epoch, &fence, record, now).await }))
+            .await
+    }
+
+    async fn trial_snapshots(&self, id: TrialId) -> Result<Vec<SnapshotRecord>> {
+        let mut conn = self.read().await?;
+        trials::get(&mut conn, id).await?;
+        snapshots::of_trial(&mut conn, id).await
+    }
+
+    async fn snapshot_hashes(&self) -> Result<BTreeSet<String>> {
+        snapshots::hashes(&mut *self.read().await?).await
     }
 
     async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>> {

@@ -115,8 +115,9 @@ async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timest
         None => None,
     };
     let row = sqlx::query(
-        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec, stop, verifies)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
+        "insert into sweeps (id, name, metric, baseline, conditions, policy, principal, created_at, seeds, spec, stop, verifies,
+            snapshots)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning n",
     )
     .bind(sweep.id.0.as_bytes().as_slice())
     .bind(&sweep.name)
@@ -130,6 +131,7 @@ async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timest
     .bind(json_text(&sweep.spec)?)
     .bind(sweep.stop.as_ref().map(json_text).transpose()?)
     .bind(verifies)
+    .bind(sweep.control.snapshots)
     .fetch_one(&mut *conn)
     .await?;
     let n = row.int("n")?;
