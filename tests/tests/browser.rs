@@ -12,6 +12,7 @@ use motif_tests::process::{Up, motif_json};
 const SWEEP: &str = r#"
 name = "browser"
 seeds = 3
+snapshots = true
 baseline = { rule = "bp" }
 [trial]
 dataset = "glyphs"

@@ -150,6 +150,16 @@ test('shows a trial: curves, attempts, config, provenance', async ({ page }) => 
   expect(errors).toEqual([]);
 });
 
+test('saves a snapshot of a trial', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${origin}/#/trials/${await trialOf(page)}`);
+  await expect(page.locator('table.snapshots tbody tr')).toHaveCount(4);
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save step-000000.npz' }).click();
+  expect((await download).suggestedFilename()).toBe('step-000000.npz');
+  await expect(page.getByText('step-000000.npz saved')).toBeVisible();
+});
+
 test('asks for a token when it has none, and says when one is refused', async ({ page }) => {
   await page.goto(`${origin}/`);
   await expect(page.getByRole('heading', { name: 'This dashboard needs a token' })).toBeVisible();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, count, duration, elapsed, isFraction, metricDifference, metricValue, MISSING, number, percent, placesFor, pValue } from '../src/lib/format';
+import { ago, bytes, count, duration, elapsed, isFraction, metricDifference, metricValue, MISSING, number, percent, placesFor, pValue } from '../src/lib/format';
 
 describe('numbers', () => {
   it('never says NaN', () => {
@@ -49,6 +49,7 @@ describe('times', () => {
   const now = Date.parse('2026-11-24T10:00:00Z');
 
   it('uses two units', () => {
+    expect([0, 1023, 1024, 15_000, 3_400_000, 8 * 2 ** 30].map(bytes)).toEqual(['0 B', '1023 B', '1.0 KiB', '15 KiB', '3.2 MiB', '8.0 GiB']);
     expect(duration(0.1724)).toBe('172 ms');
     expect(duration(3.21)).toBe('3.2 s');
     expect(duration(59.7)).toBe('1 min 0 s');

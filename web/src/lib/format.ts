@@ -73,6 +73,15 @@ export function count(value: Maybe): string {
   return isNumber(value) ? Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, '\u202f') : MISSING;
 }
 
+/** A size in the unit, of powers of 1024, that it fills. */
+export function bytes(size: Maybe): string {
+  if (!isNumber(size)) return MISSING;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, size)) / 10));
+  const value = size / 1024 ** power;
+  return `${power > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
 /** A duration in its two largest units. */
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return MISSING;

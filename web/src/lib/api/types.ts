@@ -16,6 +16,7 @@ export type TrialDetail = Schemas['TrialDetail'];
 export type TrialMetrics = Schemas['TrialMetrics'];
 export type MetricPoint = Schemas['MetricPoint'];
 export type AttemptRow = Schemas['AttemptRow'];
+export type Snapshot = Schemas['Snapshot'];
 export type Summary = Schemas['Summary'];
 export type ConditionSummary = Schemas['ConditionSummary'];
 export type IntervalRow = Schemas['IntervalRow'];
