@@ -5,4 +5,5 @@ pub mod fixtures;
 pub mod invariants;
 pub mod player;
 pub mod process;
+pub mod proxy;
 pub mod soak;

@@ -29,8 +29,16 @@ const POINTS: u64 = 3;
 /// # Errors
 /// When the address or the token is none.
 pub fn client(server: &Server) -> anyhow::Result<Client> {
-    let mut options = ClientOptions::new(server.url.clone());
-    options.token = Some(server.token.clone());
+    client_at(&server.url, &server.token)
+}
+
+/// [`client`] of a server that is reached at this address.
+///
+/// # Errors
+/// When the address or the token is none.
+pub fn client_at(url: &str, token: &str) -> anyhow::Result<Client> {
+    let mut options = ClientOptions::new(url);
+    options.token = Some(token.to_owned());
     options.retry = RetryPolicy::NONE;
     options.timeouts.request = Duration::from_secs(5);
     Ok(Client::new(options)?)

@@ -160,12 +160,14 @@ impl Server {
         Self::start_at(data, "127.0.0.1:0", None)
     }
 
-    /// Starts a server on a new data directory, at a free port, with further arguments.
+    /// Starts a server on a new data directory with further arguments; at a free port of the loopback address, unless
+    /// they say where.
     ///
     /// # Errors
     /// When it does not say within 30 s where it listens.
     pub fn start_with(data: &Path, args: &[&str]) -> anyhow::Result<Self> {
-        Self::spawn(data, &[&["--listen", "127.0.0.1:0"], args].concat(), None)
+        let listen = if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        Self::spawn(data, &[listen, args].concat(), None)
     }
 
     /// Starts a server on a data directory whose admin token is known, at the given address.
@@ -221,6 +223,34 @@ impl Server {
         command.args(["worker", "--server", &self.url, "--name", name, "--slots", &slots.to_string()]);
         command.args(args).arg("--data").arg(data);
         clean_env(&mut command).env("MOTIF_TOKEN", &self.token).stdout(Stdio::null());
+        Process::spawn(name, &mut command)
+    }
+
+    /// Starts a worker that knows the server by another address; what it did is in [`Process::output`] when it ends.
+    /// What stands before the command, `ip netns exec NAME`, starts it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn worker_through(
+        &self,
+        before: &[&str],
+        url: &str,
+        name: &str,
+        data: &Path,
+        args: &[&str],
+    ) -> anyhow::Result<Process> {
+        let mut command = match before.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(binary());
+                command
+            }
+            None => Command::new(binary()),
+        };
+        command.args(["worker", "--json", "--server", url, "--name", name, "--slots", "1"]).args(args);
+        command.arg("--data").arg(data).env("NO_PROXY", "*").stdout(Stdio::piped());
+        // That calls fail is why it is behind something.
+        clean_env(&mut command).env("MOTIF_TOKEN", &self.token).env("MOTIF_LOG", "error");
         Process::spawn(name, &mut command)
     }
 

@@ -1,5 +1,7 @@
 //! Faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
 
+mod network;
+mod scene;
 mod server;
 mod worker;
 
