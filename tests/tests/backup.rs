@@ -3,7 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use motif_tests::process::{Server, motif, motif_json, wait_for};
+use motif_tests::{
+    chance::Chance,
+    player,
+    process::{Server, motif, motif_json, wait_for},
+};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -84,5 +89,43 @@ fn fault_23_a_backup_made_under_load_is_restored_and_older_leases_are_refused() 
         Ok((succeeded(&elsewhere, &acknowledged)? == 12).then_some(()))
     })?;
     ensure!(hashes(&elsewhere, &acknowledged)? == hashes(&server, &acknowledged)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backup_carries_checkpoints_and_snapshots() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("server");
+    let server = Server::start(&data)?;
+    let path = sweep(dir.path(), "long", 3000, 1)?;
+    std::fs::write(&path, format!("snapshots = true\n{}", std::fs::read_to_string(&path)?))?;
+    let long = submit(&server, &path)?;
+    let mut worker = server.worker("w", &dir.path().join("worker"), 1)?;
+    wait_for("a step", LIMIT, || Ok((server.trials(&long)?[0]["step"].as_u64() > Some(0)).then_some(())))?;
+    worker.signal(Signal::SIGTERM)?;
+    worker.wait(LIMIT)?;
+    let out = dir.path().join("backup").to_str().context("utf-8")?.to_owned();
+    // One checkpoint, and the weights and matrices of step 0.
+    let made = motif_json(&data, &["backup", "--out", &out])?;
+    ensure!(made["handed_over_files"] == 3, "{made}");
+
+    let other = dir.path().join("other");
+    motif_json(&other, &["restore", &out])?;
+    let elsewhere = Server::start_at(&other, "127.0.0.1:0", Some(server.token.clone()))?;
+    let trial = elsewhere.trials(&long)?[0]["id"].as_str().context("an id")?.to_owned();
+    let fetched = dir.path().join("fetched").to_str().context("utf-8")?.to_owned();
+    let snapshots = elsewhere.json(&["trial", "snapshots", &trial, "--out", &fetched])?;
+    ensure!(snapshots.as_array().map(Vec::len) == Some(2), "{snapshots}");
+    let (client, chance) = (player::client(&elsewhere)?, Chance::new(7));
+    let hello = player::hello(&chance, "test");
+    let lease =
+        client.claim(&player::claim_request(&chance, &hello, 1)).await?.leases.pop().context("a lease")?;
+    let checkpoint = lease.checkpoint.context("a checkpoint")?;
+    let mut bytes = Vec::new();
+    client.checkpoint_content(lease.attempt_id, &lease.token, &mut bytes).await?;
+    ensure!(
+        checkpoint.step > 0 && blake3::hash(&bytes).to_hex().as_str() == checkpoint.hash,
+        "{checkpoint:?}"
+    );
     Ok(())
 }

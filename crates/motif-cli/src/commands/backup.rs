@@ -1,7 +1,9 @@
-//! `motif backup` and `motif restore`: a data directory's database and datasets as a folder, and back.
+//! `motif backup` and `motif restore`: a data directory's database, datasets, checkpoints and snapshots as a folder, and
+//! back.
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -21,8 +23,11 @@ use crate::{
 };
 
 const DATABASE: &str = "motif.db";
-/// Folders of a data directory that are copied as they are. Blobs are named by their content and never change.
-const FOLDERS: [&str; 2] = ["datasets/blobs", "datasets/names"];
+const DATASETS: &str = "datasets/blobs";
+/// Files that attempts have handed over.
+const HANDED_OVER: [&str; 2] = ["checkpoints", "snapshots"];
+/// The only files that change: all others are named by their content.
+const DATASET_NAMES: &str = "datasets/names";
 const MANIFEST: &str = "backup.json";
 
 /// What a backup says of itself.
@@ -34,6 +39,9 @@ struct Manifest {
     database: BackupSummary,
     /// Files of datasets.
     dataset_files: u64,
+    /// Checkpoints and snapshots.
+    #[serde(default)]
+    handed_over_files: u64,
 }
 
 /// Writes the backup beside its place and moves it there when it is whole.
@@ -51,12 +59,13 @@ pub(crate) async fn backup(global: &Global, args: &Backup) -> anyhow::Result<Out
     let made_at = SystemClock::new().now();
     let unfinished = tempfile::Builder::new().prefix(".motif-backup").tempdir_in(parent)?;
     let database = sqlite::backup(&data.join(DATABASE), &unfinished.path().join(DATABASE)).await?;
-    let mut dataset_files = 0;
-    for folder in FOLDERS {
-        dataset_files += copy_files(&data.join(folder), &unfinished.path().join(folder), false)?;
-    }
+    // Files after the rows that name them. A checkpoint that is no longer needed may be gone meanwhile: then its trial has
+    // ended here, and begins at 0 where the backup is restored.
+    let copy = |folder| copy_files(&data.join(folder), &unfinished.path().join(folder), false);
+    let dataset_files = copy(DATASETS)? + copy(DATASET_NAMES)?;
+    let handed_over_files = HANDED_OVER.into_iter().map(copy).sum::<anyhow::Result<u64>>()?;
     let motif = env!("CARGO_PKG_VERSION").to_owned();
-    let manifest = Manifest { motif, made_at, database, dataset_files };
+    let manifest = Manifest { motif, made_at, database, dataset_files, handed_over_files };
     fs::write(unfinished.path().join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
     // Kept only under its final name: until then an error removes it.
     fs::rename(unfinished.path(), out).with_context(|| format!("cannot write {}", out.display()))?;
@@ -77,10 +86,13 @@ struct Done<'a> {
 pub(crate) async fn restore(global: &Global, args: &Restore) -> anyhow::Result<Outcome> {
     let manifest = manifest(&args.backup)?;
     let data = global.data_dir()?;
-    // Datasets first: a database that is in place must find them.
-    copy_files(&args.backup.join(FOLDERS[0]), &data.join(FOLDERS[0]), false)?;
+    let copy = |folder, overwrite| copy_files(&args.backup.join(folder), &data.join(folder), overwrite);
+    // Before the database, which must find them.
+    for folder in [DATASETS].into_iter().chain(HANDED_OVER) {
+        copy(folder, false)?;
+    }
     let restored = sqlite::restore(&args.backup.join(DATABASE), &data.join(DATABASE), args.replace).await?;
-    copy_files(&args.backup.join(FOLDERS[1]), &data.join(FOLDERS[1]), true)?;
+    copy(DATASET_NAMES, true)?;
     let done =
         Done { made_at: manifest.made_at, database: &restored.summary, replaced: restored.replaced.as_ref() };
     output::emit(global.json, &done, || {
@@ -124,15 +136,18 @@ fn copy_files(from: &Path, to: &Path, overwrite: bool) -> anyhow::Result<u64> {
         if !entry.file_type()?.is_file() || unfinished {
             continue;
         }
-        files += 1;
         if target.exists() && !overwrite {
+            files += 1;
             continue;
         }
         let place = tempfile::Builder::new().prefix(".copy").tempfile_in(to)?;
-        fs::copy(entry.path(), place.path())
-            .with_context(|| format!("cannot copy {}", entry.path().display()))?;
+        match fs::copy(entry.path(), place.path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            copied => copied.with_context(|| format!("cannot copy {}", entry.path().display()))?,
+        };
         place.as_file().sync_all()?;
         place.persist(&target).with_context(|| format!("cannot write {}", target.display()))?;
+        files += 1;
     }
     Ok(files)
 }
