@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, count, duration, elapsed, isFraction, metricDifference, metricValue, MISSING, number, percent, placesFor, pValue } from '../src/lib/format';
+import { ago, count, duration, elapsed, isFraction, memory, metricDifference, metricValue, MISSING, number, percent, placesFor, pValue } from '../src/lib/format';
 
 describe('numbers', () => {
   it('never says NaN', () => {
@@ -32,6 +32,14 @@ describe('numbers', () => {
     expect(metricDifference('test_accuracy', 0.0123, 0.004)).toBe('+1.23 pp');
     expect(metricDifference('test_accuracy', -0.0123, 0.04)).toBe('−1.2 pp');
     expect(metricDifference('test_loss', 0.5)).toBe('+0.500');
+  });
+
+  it('writes memory in its largest unit', () => {
+    expect(memory(1)).toBe('1 B');
+    expect(memory(1023)).toBe('1023 B');
+    expect(memory(8 * 1024 ** 3)).toBe('8.0 GiB');
+    expect(memory(1024 ** 4 - 1)).toBe('1024.0 GiB');
+    expect(memory(2 ** 53 - 1)).toBe('8.0 PiB');
   });
 
   it('never writes a p of zero', () => {

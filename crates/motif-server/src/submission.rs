@@ -54,7 +54,12 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
         trials: trials.collect(),
         conditions,
         principal: principal.to_owned(),
-        control: NewControl { priority: spec.priority, until: spec.until.is_some(), verifies: None },
+        control: NewControl {
+            priority: spec.priority,
+            until: spec.until.is_some(),
+            verifies: None,
+            needs: spec.needs(),
+        },
     })
 }
 

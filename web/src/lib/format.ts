@@ -88,6 +88,14 @@ export function duration(seconds: Maybe): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** A number of bytes in its largest unit, as the command line writes it. */
+export function memory(bytes: Maybe): string {
+  if (!isNumber(bytes)) return MISSING;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+}
+
 /** How long ago a time was, coarsely. */
 export function ago(time: string | null | undefined, now: number): string {
   const then = time ? Date.parse(time) : NaN;

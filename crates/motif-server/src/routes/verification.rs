@@ -120,7 +120,12 @@ fn rerun(
         conditions: conditions.collect(),
         trials: trials.collect(),
         principal: principal.to_owned(),
-        control: NewControl { priority: sweep.control.priority, until: false, verifies: Some(sweep.id) },
+        control: NewControl {
+            priority: sweep.control.priority,
+            until: false,
+            verifies: Some(sweep.id),
+            needs: sweep.control.needs.clone(),
+        },
     })
 }
 
