@@ -62,6 +62,8 @@ pub fn hello(chance: &Chance, name: &str) -> WorkerHello {
         protocol: PROTOCOL_VERSION,
         host: "here".into(),
         instruction_set: "none".into(),
+        labels: Vec::new(),
+        memory_bytes: None,
     }
 }
 

@@ -116,6 +116,8 @@ async fn log_what_is_not_finite(client: &Client) -> anyhow::Result<()> {
         protocol: motif_wire::PROTOCOL_VERSION,
         host: "here".into(),
         instruction_set: "none".into(),
+        labels: Vec::new(),
+        memory_bytes: None,
     };
     let claim = ClaimRequest { claim_id: id, secret: "ab".repeat(32), worker: hello, max: 1, wait_s: 0 };
     let leases = client.claim(&claim).await?.leases;

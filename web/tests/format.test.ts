@@ -34,6 +34,14 @@ describe('numbers', () => {
     expect(metricDifference('test_loss', 0.5)).toBe('+0.500');
   });
 
+  it('writes memory in its largest unit', () => {
+    expect(bytes(1)).toBe('1 B');
+    expect(bytes(1023)).toBe('1023 B');
+    expect(bytes(8 * 1024 ** 3)).toBe('8.0 GiB');
+    expect(bytes(1024 ** 4 - 1)).toBe('1024.0 GiB');
+    expect(bytes(2 ** 53 - 1)).toBe('8.0 PiB');
+  });
+
   it('never writes a p of zero', () => {
     expect(pValue(0)).toBe('< 0.001');
     expect(pValue(0.0312)).toBe('0.031');
@@ -49,7 +57,6 @@ describe('times', () => {
   const now = Date.parse('2026-11-24T10:00:00Z');
 
   it('uses two units', () => {
-    expect([0, 1023, 1024, 15_000, 3_400_000, 8 * 2 ** 30].map(bytes)).toEqual(['0 B', '1023 B', '1.0 KiB', '15 KiB', '3.2 MiB', '8.0 GiB']);
     expect(duration(0.1724)).toBe('172 ms');
     expect(duration(3.21)).toBe('3.2 s');
     expect(duration(59.7)).toBe('1 min 0 s');

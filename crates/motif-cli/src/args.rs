@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use motif_sweep::memory::{MAX_TRIAL_BYTES, human};
+use motif_sweep::{
+    memory::{MAX_TRIAL_BYTES, human},
+    requires::{self, NoLabel, Size},
+};
 
 pub(crate) use control::{Amend, Holes, Priority, Seeds, Verify};
 
@@ -89,6 +92,12 @@ fn trial_memory(text: &str) -> Result<ByteSize, String> {
     if (1..=MAX_TRIAL_BYTES).contains(&size.as_u64()) { Ok(size) } else { Err(expected()) }
 }
 
+/// A worker's label.
+fn label(text: &str) -> Result<String, NoLabel> {
+    requires::label(text)?;
+    Ok(text.to_owned())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaOf {
     /// What `motif submit` reads.
@@ -108,6 +117,19 @@ pub(crate) struct Up {
     /// Refuse sweeps with trials that would need more memory, such as 8GiB [default: the machine's memory].
     #[arg(long, value_name = "SIZE", value_parser = trial_memory)]
     pub(crate) max_trial_memory: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) has: Has,
+}
+
+/// What a worker has, by which sweeps choose their workers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Has {
+    /// A label of the worker; repeat for more. Sweeps with `requires = { labels = ["LABEL"] }` go to workers that have it.
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    pub(crate) labels: Vec<String>,
+    /// Memory of the worker, such as 64GiB, for sweeps with `requires = { memory = "8 GiB" }` [default: the machine's].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +162,8 @@ pub(crate) struct Worker {
     /// Save each trial on the server after so many seconds of training: what another worker then need not do again.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) checkpoint_every_s: u64,
+    #[command(flatten)]
+    pub(crate) has: Has,
     /// Drain when stdin closes, so that workers end with whoever started them.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

@@ -44,7 +44,7 @@ impl Entropy for SystemEntropy {
 
 /// This machine's memory in bytes or, where that is less, what this process's control group may use (a container, a
 /// Slurm job, a systemd unit); nothing where neither is known.
-fn memory_bytes() -> Option<u64> {
+pub(crate) fn memory_bytes() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let own = Pid::from_u32(std::process::id());

@@ -78,6 +78,8 @@ fn claim() -> ClaimRequest {
         protocol: 1,
         host: "h".to_owned(),
         instruction_set: "i".to_owned(),
+        labels: Vec::new(),
+        memory_bytes: None,
     };
     ClaimRequest { claim_id: Uuid::max(), secret: "s".repeat(64), worker, max: 1, wait_s: 20 }
 }

@@ -109,6 +109,7 @@ pub(crate) fn sweep_detail(
         amendments: amendments.into_iter().map(amendment_row).collect(),
         until: until_row(record),
         verifications: record.control.verifications,
+        waiting_for: None,
     }
 }
 
@@ -209,6 +210,8 @@ pub(crate) fn worker_row(record: WorkerRecord, now: Timestamp) -> WorkerRow {
         version: record.seen.version,
         instruction_set: record.seen.instruction_set,
         slots: record.seen.slots,
+        labels: record.seen.abilities.labels.into_iter().collect(),
+        memory_bytes: record.seen.abilities.memory_bytes,
         leased: record.leased,
         completed: record.completed,
         first_seen_at: record.first_seen_at,

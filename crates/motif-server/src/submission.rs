@@ -59,6 +59,7 @@ pub(crate) async fn new_sweep(state: &ServerState, spec: SweepSpec, principal: &
             until: spec.until.is_some(),
             verifies: None,
             snapshots: spec.snapshots,
+            needs: spec.needs(),
         },
     })
 }

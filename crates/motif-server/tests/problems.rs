@@ -89,6 +89,27 @@ async fn a_bad_spec_is_refused_with_what_would_be_right() {
             Some("glyphs"),
         ),
         case(
+            "a required label that is none",
+            spec(|s| s["requires"] = json!({"labels": ["gpu", "big gpu"]})),
+            "requires.labels[1]",
+            Some("\"big gpu\""),
+            None,
+        ),
+        case(
+            "a key of what is required with a typing error",
+            spec(|s| s["requires"] = json!({"lables": ["gpu"]})),
+            "requires.lables",
+            None,
+            Some("labels"),
+        ),
+        case(
+            "a required size that is none",
+            spec(|s| s["requires"] = json!({"memory": "plenty"})),
+            "requires.memory",
+            Some("\"plenty\""),
+            None,
+        ),
+        case(
             "an exclude that leaves nothing out",
             spec(|s| s["exclude"] = json!([{"ratio": 77}])),
             "exclude[0]",
@@ -144,6 +165,27 @@ async fn a_bad_body_is_refused_with_the_path_of_the_field() {
         ),
         case("too few", claim(|c| c["max"] = json!(0)), "max", Some("0"), None),
         case("too patient", claim(|c| c["wait_s"] = json!(31)), "wait_s", Some("31"), None),
+        case(
+            "a bad label",
+            claim(|c| c["worker"]["labels"] = json!(["gpu", "a b"])),
+            "worker.labels[1]",
+            Some("a b"),
+            None,
+        ),
+        case(
+            "too many labels",
+            claim(|c| c["worker"]["labels"] = (0..33).map(|n| n.to_string()).collect()),
+            "worker.labels",
+            Some("33"),
+            None,
+        ),
+        case(
+            "no memory",
+            claim(|c| c["worker"]["memory_bytes"] = json!(0)),
+            "worker.memory_bytes",
+            Some("0"),
+            None,
+        ),
         case("a short secret", claim(|c| c["secret"] = json!("abc")), "secret", None, None),
     ];
     for case in cases {

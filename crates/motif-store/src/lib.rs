@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId},
     lifecycle::TrialState,
+    requires::Abilities,
     until::UntilState,
 };
 
@@ -155,11 +156,12 @@ pub trait Store: Send + Sync {
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 
-    /// Whether a claim may find something now; after a claim that found nothing, no, until something changes. It writes
+    /// Whether a claim of a worker with these abilities may find something now; after a claim that found nothing, no, until something changes. It writes
     /// nothing, so that many idle workers cost little.
-    async fn trial_claimable(&self, now: Timestamp) -> Result<bool>;
+    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool>;
     /// Leases queued trials in queue order: sweeps of higher priority first, of those alike the one with the fewest open
-    /// leases, then the older; within a sweep by position; at most one open attempt per trial.
+    /// leases, then the older; within a sweep by position; at most one open attempt per trial. Sweeps whose needs the
+    /// worker does not meet are passed over.
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>>;
     /// Extends a lease.
     async fn attempt_heartbeat(

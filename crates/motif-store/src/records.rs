@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId, WorkerId},
     lifecycle::{AttemptOutcome, Conclusion, Policy, TrialState},
+    requires::Abilities,
     stopping::Rule,
 };
 use serde_json::Value;
@@ -433,6 +434,8 @@ pub struct WorkerSeen {
     pub instruction_set: String,
     /// Trials it can run at once.
     pub slots: u32,
+    /// What it has, by which sweeps choose their workers.
+    pub abilities: Abilities,
 }
 
 /// A worker, as stored.

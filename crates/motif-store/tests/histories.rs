@@ -4,18 +4,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Result, StoreError,
     conformance::World,
-    records::{AmendOutcome, Fence, Finish, Moved, NewSweep, PointRecord, Steer, StoppedAt},
+    records::{AmendOutcome, Fence, Finish, Moved, NewControl, NewSweep, PointRecord, Steer, StoppedAt},
     sqlite::{Options, SqliteStore},
 };
 use motif_sweep::{
     ids::TrialId,
     lifecycle::{self, AttemptOutcome, Conclusion, Event, Life, Policy, TrialState},
+    requires::Needs,
     stopping::{Rule, Test},
 };
 use proptest::prelude::*;
@@ -36,7 +40,8 @@ const EPOCHS: u32 = 4;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Claim(u32),
+    /// Of so many trials, by a worker with the label `big` or without.
+    Claim(u32, bool),
     Heartbeat(usize, u64),
     /// Ends an epoch with a value; trials that have logged fewer than others are held against them.
     Log(usize, u8),
@@ -64,7 +69,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let conclusion =
         prop_oneof![Just(Conclusion::Succeeded), Just(Conclusion::Diverged), Just(Conclusion::Stopped)];
     let act = prop_oneof![
-        6 => (1u32..4).prop_map(Act::Claim),
+        6 => (1u32..4, any::<bool>()).prop_map(|(max, big)| Act::Claim(max, big)),
         3 => (lease.clone(), 0u64..4).prop_map(|(lease, step)| Act::Heartbeat(lease, step)),
         6 => (lease.clone(), 0u8..4).prop_map(|(lease, value)| Act::Log(lease, value)),
         3 => (lease.clone(), conclusion).prop_map(|(lease, conclusion)| Act::Complete(lease, conclusion)),
@@ -143,11 +148,14 @@ impl Model {
         }
     }
 
-    /// Of the sweeps with the highest priority the one with the fewest leases is next, then the older; within it, trials
+    /// Of the sweeps that are for this worker (the second is for `big` ones) and have the highest priority, the one with the fewest leases is next, then the older; within it, trials
     /// stand in the order in which they were added.
-    fn claimable(&self, max: u32, now: Timestamp) -> Vec<TrialId> {
+    fn claimable(&self, max: u32, big: bool, now: Timestamp) -> Vec<TrialId> {
         let ready = |trial: &&Trial| {
-            !self.paused[trial.sweep] && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
+            let allowed = big || trial.sweep == 0;
+            allowed
+                && !self.paused[trial.sweep]
+                && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
         };
         let mut ready: Vec<&Trial> = self.trials.iter().filter(ready).collect();
         let leased_in = |sweep| {
@@ -302,12 +310,18 @@ async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act
     // The newest leases are the likeliest to be open.
     let newest = |back: usize| model.attempts.len().checked_sub(back + 1);
     match act {
-        Act::Claim(max) => {
-            let expected = model.claimable(max, now);
-            assert!(store.trial_claimable(now).await.unwrap() || expected.is_empty());
-            let leased = store.trial_claim(world.claim_of(0, max), now).await.unwrap();
-            let rest = model.claimable(max + 1, now).len() > leased.len();
-            assert_eq!(store.trial_claimable(now).await.unwrap(), rest, "a claim leaves nothing to promote");
+        Act::Claim(max, big) => {
+            let expected = model.claimable(max, big, now);
+            let claim = world.claim_with(max, if big { &["big"] } else { &[] }, None);
+            let worker = claim.worker.abilities.clone();
+            assert!(store.trial_claimable(&worker, now).await.unwrap() || expected.is_empty());
+            let leased = store.trial_claim(claim, now).await.unwrap();
+            let rest = model.claimable(max + 1, big, now).len() > leased.len();
+            assert_eq!(
+                store.trial_claimable(&worker, now).await.unwrap(),
+                rest,
+                "a claim leaves nothing to promote"
+            );
             assert_eq!(leased.iter().map(|lease| lease.trial_id).collect::<Vec<_>>(), expected);
             for lease in leased {
                 model.claim(lease.trial_id, lease.attempt, world.fence(&lease), now);
@@ -438,13 +452,22 @@ async fn submit_halving(world: &World) -> NewSweep {
     sweep
 }
 
+/// A sweep of one trial for workers with the label `big`.
+async fn submit_big(world: &World) -> NewSweep {
+    let needs = Needs { labels: BTreeSet::from(["big".to_owned()]), memory_bytes: None };
+    let control = NewControl { needs, ..NewControl::default() };
+    let sweep = NewSweep { policy: POLICY, control, ..world.sweep(1, 1) };
+    world.store.sweep_create(sweep.clone(), None, world.now).await.unwrap();
+    sweep
+}
+
 async fn live(acts: Vec<Act>) {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("motif.db"), Options { readers: 1, ..Options::default() })
         .await
         .unwrap();
     let mut world = World::new(Arc::new(store));
-    let sweeps = [submit_halving(&world).await, world.submit_with(1, 1, POLICY).await];
+    let sweeps = [submit_halving(&world).await, submit_big(&world).await];
     let mut model = Model::new(&sweeps, world.now);
     for (number, next) in acts.into_iter().enumerate() {
         act(&mut world, &mut model, &sweeps, next).await;

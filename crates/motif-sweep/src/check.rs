@@ -63,6 +63,9 @@ pub(crate) fn spec(spec: &SweepSpec, errors: &mut SpecErrors) {
     if let Some(stop) = &spec.stop {
         stop.check(&spec.metric, errors);
     }
+    if let Some(requires) = &spec.requires {
+        requires.check(errors);
+    }
     if let Err(wrong) = policy(&spec.queue, &Policy::default()) {
         wrong.into_iter().for_each(|error| errors.push(error));
     }

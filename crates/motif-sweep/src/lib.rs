@@ -29,6 +29,7 @@ mod places;
 pub mod plan;
 pub mod presets;
 mod probe;
+pub mod requires;
 mod resolve;
 mod sample;
 pub mod schema;

@@ -15,7 +15,9 @@ use crate::{
     lifecycle::Policy,
     origin,
     plan::{Condition, Plan},
-    presets, probe, sample,
+    presets, probe,
+    requires::{Needs, Requires},
+    sample,
     stopping::{Rule, Stop},
     until::Until,
 };
@@ -131,6 +133,9 @@ pub struct SweepSpec {
     /// What the queue may spend on each trial, where it differs from the server's policy.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub queue: Map<String, Value>,
+    /// What workers must have to take the sweep's trials; of trials and their results it is no part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires: Option<Requires>,
     /// Trials of the sweep with the higher number run first, whole numbers from -1000 to 1000.
     #[serde(skip_serializing_if = "is_zero")]
     #[schemars(range(min = -1000, max = 1000))]
@@ -166,6 +171,7 @@ impl Default for SweepSpec {
             claims: Vec::new(),
             stop: None,
             queue: Map::new(),
+            requires: None,
             priority: 0,
             snapshots: false,
             until: None,
@@ -240,6 +246,12 @@ impl SweepSpec {
     #[must_use]
     pub fn stopping(&self) -> Option<Rule> {
         self.stop.as_ref().map(|stop| stop.rule(&self.metric))
+    }
+
+    /// What workers must have to take its trials.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.requires.as_ref().map(Requires::needs).unwrap_or_default()
     }
 
     /// What the queue may spend on each trial: the spec's `[queue]` table over the server's own policy.

@@ -31,8 +31,18 @@ impl TestWorker {
             protocol: PROTOCOL_VERSION,
             host: "here".into(),
             instruction_set: "none".into(),
+            labels: Vec::new(),
+            memory_bytes: None,
         };
         Self { caller, hello, entropy }
+    }
+
+    /// The same worker with these labels and this memory.
+    #[must_use]
+    pub fn with(mut self, labels: &[&str], memory_bytes: Option<u64>) -> Self {
+        self.hello.labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        self.hello.memory_bytes = memory_bytes;
+        self
     }
 
     /// A claim that has not been sent before.

@@ -162,6 +162,9 @@ pub struct SweepDetail {
     pub until: Option<UntilRow>,
     /// Number of sweeps that re-run its trials.
     pub verifications: u32,
+    /// What the trials that are queued wait for, in words, when no worker heard of lately can take them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// What an action on a sweep changed.

@@ -22,6 +22,12 @@ pub struct WorkerRow {
     pub instruction_set: String,
     /// Trials it can run at once.
     pub slots: u32,
+    /// Labels that it was given, sorted.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Memory that its trials may use, in bytes, where that is known.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
     /// Trials it holds.
     pub leased: u32,
     /// Attempts it has completed.

@@ -44,6 +44,12 @@ pub struct WorkerHello {
     pub host: String,
     /// Instruction set of its matrix products.
     pub instruction_set: String,
+    /// Labels that it was given, by which sweeps choose their workers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Memory that its trials may use, in bytes, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// The trials a worker got.

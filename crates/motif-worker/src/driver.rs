@@ -7,6 +7,7 @@ use motif_data::{Library, LibraryError};
 use motif_sweep::{
     clock::{Clock, Entropy},
     ids::Ids,
+    requires::Abilities,
 };
 use motif_wire::{
     PROTOCOL_VERSION,
@@ -44,6 +45,8 @@ pub struct WorkerOptions {
     pub name: String,
     /// Trials to train at once, one thread each; at least 1.
     pub slots: usize,
+    /// What it has, by which sweeps choose their workers.
+    pub abilities: Abilities,
     /// Where it keeps datasets.
     pub data_dir: PathBuf,
     /// A trial is saved after each such time of training, so that another worker can go on with it.
@@ -125,7 +128,7 @@ pub async fn run_with_limits(
         rayon::ThreadPoolBuilder::new().num_threads(slots).thread_name(|index| format!("trial-{index}"));
     let pool = pool.build().map_err(|source| WorkerError::Threads { source })?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let WorkerOptions { client, name, clock, entropy, checkpoint_every, .. } = options;
+    let WorkerOptions { client, name, abilities, clock, entropy, checkpoint_every, .. } = options;
     let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
     let hello = WorkerHello {
         id: ids.next(),
@@ -135,6 +138,8 @@ pub async fn run_with_limits(
         protocol: PROTOCOL_VERSION,
         host: host_name(),
         instruction_set: motif_net::instruction_set().to_owned(),
+        labels: abilities.labels.into_iter().collect(),
+        memory_bytes: abilities.memory_bytes,
     };
     tracing::info!(worker = %hello.id, name = hello.name, slots, server = client.server(), "worker started");
     let slots = IdleSlots::new(slots).map_err(|source| WorkerError::Threads { source })?;

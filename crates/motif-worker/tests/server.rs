@@ -95,6 +95,7 @@ impl Worker {
         };
         let folder = tempfile::tempdir().unwrap();
         let options = WorkerOptions {
+            abilities: Default::default(),
             client: Client::with_transport(options, link).unwrap(),
             name: "real".to_owned(),
             slots,

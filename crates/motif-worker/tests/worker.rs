@@ -211,6 +211,7 @@ impl Bench {
         let server = Arc::new(server);
         let client = Client::with_transport(ClientOptions::new("http://played"), server.clone()).unwrap();
         let options = WorkerOptions {
+            abilities: Default::default(),
             client,
             name: "test".to_owned(),
             slots,

@@ -73,15 +73,6 @@ export function count(value: Maybe): string {
   return isNumber(value) ? Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, '\u202f') : MISSING;
 }
 
-/** A size in the unit, of powers of 1024, that it fills. */
-export function bytes(size: Maybe): string {
-  if (!isNumber(size)) return MISSING;
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, size)) / 10));
-  const value = size / 1024 ** power;
-  return `${power > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
-}
-
 /** A duration in its two largest units. */
 export function duration(seconds: Maybe): string {
   if (!isNumber(seconds)) return MISSING;
@@ -95,6 +86,14 @@ export function duration(seconds: Maybe): string {
   if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   const hours = Math.round(whole / 3600);
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** A number of bytes in its largest unit, as the command line writes it. */
+export function bytes(size: Maybe): string {
+  if (!isNumber(size)) return MISSING;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  const power = size < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(size) / 10));
+  return `${power === 0 ? size : (size / 1024 ** power).toFixed(1)} ${units[power]}`;
 }
 
 /** How long ago a time was, coarsely. */

@@ -1,6 +1,6 @@
 //! `motif workers`, `token`: looking at what a server has, and who may.
 
-use motif_sweep::schema;
+use motif_sweep::{memory::human, schema};
 use motif_wire::system::Scope;
 
 use crate::{
@@ -17,7 +17,18 @@ pub(crate) async fn workers(global: &Global) -> anyhow::Result<Outcome> {
             return "no worker has called yet: start one with `motif worker --server URL`".to_owned();
         }
         let mut table = tables::table(
-            &["worker", "host", "", "slots", "running", "completed", "last heard of", "instruction set"],
+            &[
+                "worker",
+                "host",
+                "",
+                "slots",
+                "running",
+                "completed",
+                "last heard of",
+                "instruction set",
+                "memory",
+                "labels",
+            ],
             &[3, 4, 5],
         );
         for worker in &workers {
@@ -30,6 +41,8 @@ pub(crate) async fn workers(global: &Global) -> anyhow::Result<Outcome> {
                 worker.completed.to_string(),
                 worker.seen_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
                 worker.instruction_set.clone(),
+                tables::or_dash(worker.memory_bytes.map(human)),
+                worker.labels.join(", "),
             ]);
         }
         table.to_string()

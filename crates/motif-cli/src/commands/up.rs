@@ -46,7 +46,7 @@ pub(crate) async fn run(global: &Global, args: &Up) -> anyhow::Result<Outcome> {
 
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = args.workers.map_or(cores, usize::from);
-    let children = Children::start(count, &url, &tokens.worker, &data)?;
+    let children = Children::start(count, &url, &tokens.worker, &data, &args.has)?;
     let served = tokio::select! {
         () = shutdown.cancelled() => None,
         served = &mut serving => Some(served),

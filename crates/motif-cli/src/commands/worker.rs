@@ -1,16 +1,19 @@
 //! `motif worker`: pulls trials and trains them until told to stop.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use motif_sweep::requires::{Abilities, LABELS_MAX, Size};
 use motif_worker::WorkerOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{Global, Worker},
+    args::{Global, Has, Worker},
     commands::Outcome,
-    context, output, signals,
-    system::{SystemClock, SystemEntropy},
+    context,
+    input::WrongInput,
+    output, signals,
+    system::{self, SystemClock, SystemEntropy},
 };
 
 /// How long a token file may take to appear: the server that writes it may be starting.
@@ -35,6 +38,7 @@ pub(crate) async fn run(global: &Global, args: &Worker) -> anyhow::Result<Outcom
             client: context::client(&server, token)?,
             name: args.name.clone().unwrap_or_else(default_name),
             slots: args.slots.map_or(cores, usize::from).max(1),
+            abilities: abilities(&args.has)?,
             data_dir: global.data_dir()?,
             checkpoint_every: Duration::from_secs(args.checkpoint_every_s),
             clock: Arc::new(SystemClock::new()),
@@ -47,6 +51,18 @@ pub(crate) async fn run(global: &Global, args: &Worker) -> anyhow::Result<Outcom
         output::emit(true, &summary, String::new)?;
     }
     Ok(Outcome::Done)
+}
+
+/// What this worker has to say of itself.
+fn abilities(has: &Has) -> anyhow::Result<Abilities> {
+    let labels: BTreeSet<String> = has.labels.iter().cloned().collect();
+    if labels.len() > LABELS_MAX {
+        return Err(
+            WrongInput(format!("--label: {} labels, expected at most {LABELS_MAX}", labels.len())).into()
+        );
+    }
+    let memory_bytes = has.memory.map(Size::bytes).or_else(system::memory_bytes);
+    Ok(Abilities { labels, memory_bytes })
 }
 
 /// Host name and process id.

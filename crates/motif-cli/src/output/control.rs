@@ -20,6 +20,9 @@ pub(crate) fn steering(sweep: &SweepDetail) -> String {
     if sweep.row.priority != 0 {
         let _ = writeln!(text, "priority {}", sweep.row.priority);
     }
+    if let Some(waiting_for) = &sweep.waiting_for {
+        let _ = writeln!(text, "waiting: {waiting_for}");
+    }
     if let Some(until) = &sweep.until {
         let _ = writeln!(text, "{}", replication(until));
     }

@@ -7,11 +7,12 @@ use motif_store::records::{Claim, LeaseOffer, Leased, WorkerSeen};
 use motif_sweep::{
     ids::{AttemptId, WorkerId},
     lifecycle::TrialState,
+    requires::{self, Abilities, MEMORY_MAX_BYTES},
 };
 use motif_wire::{
     PROTOCOL_VERSION,
     system::LiveEvent,
-    work::{ClaimReply, ClaimRequest, Lease},
+    work::{ClaimReply, ClaimRequest, Lease, WorkerHello},
 };
 
 use super::{BadParameter, OtherProtocol};
@@ -40,6 +41,7 @@ pub(crate) async fn claim_create(
     Body(request): Body<ClaimRequest>,
 ) -> ApiResult<Json<ClaimReply>> {
     let secrets = Secrets::check(&request)?;
+    let abilities = abilities(&request.worker)?;
     let waits =
         tokio::time::timeout(Duration::from_secs(u64::from(request.wait_s)), std::future::pending::<()>());
     tokio::pin!(waits);
@@ -54,8 +56,9 @@ pub(crate) async fn claim_create(
         tokio::pin!(work);
         work.as_mut().enable();
         // What waits looks without writing: many idle workers are not to hold up those at work.
-        let look = std::mem::take(&mut first) || state.store.trial_claimable(state.clock.now()).await?;
-        let leased = if look { claim(&state, &request, &secrets).await? } else { Vec::new() };
+        let look =
+            std::mem::take(&mut first) || state.store.trial_claimable(&abilities, state.clock.now()).await?;
+        let leased = if look { claim(&state, &request, &abilities, &secrets).await? } else { Vec::new() };
         if !leased.is_empty() || !may_wait {
             return Ok(Json(reply(&state, &secrets, leased)));
         }
@@ -114,7 +117,30 @@ fn in_range(field: &str, value: u32, min: u32, max: u32) -> ApiResult<()> {
     Err(ApiError::rule(field, format!("must be {min} to {max}"), Some(value.to_string())))
 }
 
-async fn claim(state: &ServerState, request: &ClaimRequest, secrets: &Secrets) -> ApiResult<Vec<Leased>> {
+/// What a worker says that it has.
+fn abilities(worker: &WorkerHello) -> ApiResult<Abilities> {
+    if worker.labels.len() > requires::LABELS_MAX {
+        let message = format!("must have at most {} labels", requires::LABELS_MAX);
+        return Err(ApiError::rule("worker.labels", message, Some(worker.labels.len().to_string())));
+    }
+    for (index, label) in worker.labels.iter().enumerate() {
+        requires::label(label).map_err(|wrong| {
+            ApiError::rule(format!("worker.labels[{index}]"), wrong.to_string(), Some(shown(label)))
+        })?;
+    }
+    if let Some(bytes) = worker.memory_bytes.filter(|bytes| !(1..=MEMORY_MAX_BYTES).contains(bytes)) {
+        let message = format!("must be 1 to {MEMORY_MAX_BYTES}");
+        return Err(ApiError::rule("worker.memory_bytes", message, Some(bytes.to_string())));
+    }
+    Ok(Abilities { labels: worker.labels.iter().cloned().collect(), memory_bytes: worker.memory_bytes })
+}
+
+async fn claim(
+    state: &ServerState,
+    request: &ClaimRequest,
+    abilities: &Abilities,
+    secrets: &Secrets,
+) -> ApiResult<Vec<Leased>> {
     let worker = &request.worker;
     let offers = (0..request.max).map(|offer| LeaseOffer {
         attempt_id: AttemptId(state.ids.next()),
@@ -129,6 +155,7 @@ async fn claim(state: &ServerState, request: &ClaimRequest, secrets: &Secrets) -
             version: worker.version.clone(),
             instruction_set: worker.instruction_set.clone(),
             slots: worker.slots,
+            abilities: abilities.clone(),
         },
         offers: offers.collect(),
     };

@@ -6,8 +6,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use motif_store::records::{IdempotencyKey, NewSweep, Steer, Submitted};
-use motif_sweep::{ids::SweepId, spec::SweepSpec};
+use motif_store::records::{IdempotencyKey, NewSweep, Steer, Submitted, SweepRecord};
+use motif_sweep::{ids::SweepId, lifecycle::TrialState, requires::Abilities, spec::SweepSpec};
 use motif_wire::{
     IDEMPOTENCY_HEADER,
     sweeps::{SweepAction, SweepDetail, SweepPage},
@@ -109,7 +109,21 @@ pub(super) async fn detail(state: &ServerState, id: SweepId) -> ApiResult<SweepD
     let store = &state.store;
     let (record, conditions, amendments) =
         tokio::try_join!(store.sweep_get(id), store.sweep_conditions(id), store.sweep_amendments(id))?;
-    Ok(convert::sweep_detail(&record, conditions, amendments, state.clock.now()))
+    let waiting_for = waiting_for(state, &record).await?;
+    let detail = convert::sweep_detail(&record, conditions, amendments, state.clock.now());
+    Ok(SweepDetail { waiting_for, ..detail })
+}
+
+/// What a sweep's queued trials wait for, when no worker heard of lately can take them.
+async fn waiting_for(state: &ServerState, sweep: &SweepRecord) -> ApiResult<Option<String>> {
+    if sweep.paused || sweep.counts.of(TrialState::Queued) == 0 {
+        return Ok(None);
+    }
+    let now = state.clock.now();
+    let workers = state.store.worker_list().await?;
+    let alive = workers.into_iter().filter(|worker| convert::is_alive(worker, now));
+    let alive: Vec<Abilities> = alive.map(|worker| worker.seen.abilities).collect();
+    Ok(sweep.control.needs.missing(&alive))
 }
 
 /// Which page.

@@ -125,6 +125,7 @@ fn rerun(
             until: false,
             verifies: Some(sweep.id),
             snapshots: false,
+            needs: sweep.control.needs.clone(),
         },
     })
 }

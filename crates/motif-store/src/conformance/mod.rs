@@ -7,6 +7,7 @@
 
 mod checkpoints;
 mod control;
+mod needs;
 mod queue;
 mod reading;
 mod reports;
@@ -23,6 +24,10 @@ pub use self::{
     control::{
         amendments_append_once, amendments_need_a_sweep_that_may_run, holes_run_what_has_no_value,
         priorities_order_claims, replication_is_decided_once, verifications_hang_on_their_original,
+    },
+    needs::{
+        needs_are_met_by_labels_and_memory, repeated_claims_keep_their_leases_whatever_the_worker_has_now,
+        sweeps_for_others_hold_up_nobody, workers_show_what_they_have,
     },
     queue::{
         backoff_delays_a_claim, claims_follow_queue_order, claims_repeat_by_id, claims_run_side_by_side,
@@ -61,6 +66,10 @@ macro_rules! conformance_tests {
             claims_run_side_by_side,
             sweeps_of_equal_priority_share_fairly,
             backoff_delays_a_claim,
+            needs_are_met_by_labels_and_memory,
+            sweeps_for_others_hold_up_nobody,
+            repeated_claims_keep_their_leases_whatever_the_worker_has_now,
+            workers_show_what_they_have,
             heartbeats_extend_leases,
             stale_reports_change_nothing,
             completions_end_trials,

@@ -1,7 +1,7 @@
 //! A small world for the checks: ids from a counter, secrets from ids, a clock that is moved by hand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use motif_sweep::{
     ids::{AttemptId, SweepId, TrialId, WorkerId},
     lifecycle::{Policy, TrialState},
+    requires::{Abilities, Needs},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -126,6 +127,21 @@ impl World {
         sweep
     }
 
+    /// Stores a sweep of `conditions` × `seeds` that is for workers with these labels and this memory.
+    pub async fn submit_needing(
+        &self,
+        conditions: u32,
+        seeds: u64,
+        labels: &[&str],
+        memory_bytes: Option<u64>,
+    ) -> NewSweep {
+        let needs = Needs { labels: names(labels), memory_bytes };
+        let control = NewControl { needs, ..NewControl::default() };
+        let sweep = NewSweep { control, ..self.sweep(conditions, seeds) };
+        self.store.sweep_create(sweep.clone(), None, self.now).await.expect("a sweep is stored");
+        sweep
+    }
+
     /// A worker, by number.
     #[must_use]
     pub fn worker(&self, number: u32) -> WorkerSeen {
@@ -136,6 +152,7 @@ impl World {
             version: "0.1.0".into(),
             instruction_set: "scalar".into(),
             slots: 4,
+            abilities: Abilities::default(),
         }
     }
 
@@ -148,6 +165,13 @@ impl World {
             })
             .collect();
         Claim { claim_id: self.id(), worker: self.worker(worker), offers }
+    }
+
+    /// A claim of up to `max` trials by a worker that has these labels and this memory.
+    pub fn claim_with(&self, max: u32, labels: &[&str], memory_bytes: Option<u64>) -> Claim {
+        let mut claim = self.claim_of(0, max);
+        claim.worker.abilities = Abilities { labels: names(labels), memory_bytes };
+        claim
     }
 
     /// Claims up to `max` trials.
@@ -199,6 +223,10 @@ impl World {
         }
         counts
     }
+}
+
+fn names(labels: &[&str]) -> BTreeSet<String> {
+    labels.iter().map(|label| (*label).to_owned()).collect()
 }
 
 /// The hash of an attempt's secret; any function of the attempt does for a test.

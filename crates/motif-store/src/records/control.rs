@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use motif_sweep::{
     ids::{SweepId, TrialId},
+    requires::Needs,
     until::UntilState,
 };
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{ConditionRecord, NewTrial};
 
 /// How a new sweep is steered from the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewControl {
     /// Trials of the sweep with the higher number run first.
     pub priority: i32,
@@ -20,10 +21,12 @@ pub struct NewControl {
     pub verifies: Option<SweepId>,
     /// Whether its trials are to hand over snapshots.
     pub snapshots: bool,
+    /// What workers must have to take its trials.
+    pub needs: Needs,
 }
 
 /// How a sweep is steered.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Control {
     /// Trials of the sweep with the higher number run first.
     pub priority: i32,
@@ -35,6 +38,8 @@ pub struct Control {
     pub verifies: Option<SweepId>,
     /// Number of sweeps that re-run its trials.
     pub verifications: u32,
+    /// What workers must have to take its trials.
+    pub needs: Needs,
 }
 
 /// Where sequential replication stands.

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{SweepId, TrialId},
     lifecycle::{self, Event, Life, Policy, TrialState},
+    requires::Abilities,
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     attempts::{self, Held},
     checkpoints,
+    needs::{self, Met},
     rows::{Columns, integer, millis},
     workers,
 };
@@ -21,10 +23,12 @@ use crate::{
 /// Trials that have backed off long enough become claimable.
 pub(super) const PROMOTE: &str = "update trials set not_before = null where state = 'queued' and not_before is not null and not_before <= ?";
 
-/// The first two sweeps with claimable trials: by priority, then the fewest trials in training, then age.
+/// The first two sweeps with claimable trials and no needs or one of these: by priority, then the fewest trials in
+/// training, then age.
 pub(super) const SWEEPS: &str = "select p.sweep, p.priority, p.leased
     from sweep_progress p indexed by sweep_progress_claimable
-    where p.queued > 0 and p.paused = 0 and exists (
+    where p.queued > 0 and p.paused = 0
+        and (p.needs is null or p.needs in (select value from json_each(?))) and exists (
         select 1 from trials t indexed by trials_ready
         where t.sweep = p.sweep and t.state = 'queued' and t.not_before is null)
     order by p.priority desc, p.leased, p.sweep limit 2";
@@ -40,9 +44,10 @@ pub(super) const NEXT: &str =
     where t.sweep = ? and t.state = 'queued' and t.not_before is null
     order by t.position limit ?";
 
-/// The sweep whose turn it is, and for how many of its trials, at least 1, before it is another's.
-async fn turn(conn: &mut SqliteConnection) -> Result<Option<(i64, u64)>> {
-    let rows = sqlx::query(SWEEPS).fetch_all(conn).await?;
+/// Of the sweeps that have one of these needs or none: the one whose turn it is, and for how many of its trials, at least
+/// 1, before it is another's.
+async fn turn(conn: &mut SqliteConnection, met: &Met) -> Result<Option<(i64, u64)>> {
+    let rows = sqlx::query(SWEEPS).bind(&met.0).fetch_all(conn).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let sweep = first.int("sweep")?;
     let Some(second) = rows.get(1) else { return Ok(Some((sweep, u64::MAX))) };
@@ -59,8 +64,13 @@ pub(super) const WAITED: &str = "select 1 from trials indexed by trials_waiting
     where state = 'queued' and not_before is not null and not_before <= ? limit 1";
 
 /// Whether a claim would find, or promote, anything.
-pub(super) async fn claimable(conn: &mut SqliteConnection, now: Timestamp) -> Result<bool> {
-    if turn(&mut *conn).await?.is_some() {
+pub(super) async fn claimable(
+    conn: &mut SqliteConnection,
+    worker: &Abilities,
+    now: Timestamp,
+) -> Result<bool> {
+    let met = needs::met(conn, worker).await?;
+    if turn(&mut *conn, &met).await?.is_some() {
         return Ok(true);
     }
     Ok(sqlx::query(WAITED).bind(millis(now)).fetch_optional(conn).await?.is_some())
@@ -123,9 +133,10 @@ pub(super) async fn claim(
         return repeat(conn, epoch, claim, worker, earlier, now).await;
     }
     sqlx::query(PROMOTE).bind(millis(now)).execute(&mut *conn).await?;
+    let met = needs::met(conn, &claim.worker.abilities).await?;
     let mut leased = Vec::new();
     while leased.len() < claim.offers.len() {
-        let Some((sweep, trials)) = turn(conn).await? else { break };
+        let Some((sweep, trials)) = turn(conn, &met).await? else { break };
         let offers = claim.offers.iter().zip(0u32..).skip(leased.len());
         let wanted = trials.min((claim.offers.len() - leased.len()) as u64);
         let rows = sqlx::query(NEXT).bind(sweep).bind(integer(wanted)).fetch_all(&mut *conn).await?;

@@ -8,6 +8,7 @@ mod checkpoints;
 mod claims;
 mod control;
 mod curves;
+mod needs;
 mod open;
 mod points;
 mod reports;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 use motif_sweep::{
     ids::{AttemptId, SweepId, TokenId, TrialId},
     lifecycle::{Event, TrialState},
+    requires::Abilities,
     until::UntilState,
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -276,8 +278,8 @@ impl Store for SqliteStore {
         curves::of_sweep(&mut *self.read().await?, &self.curves, id, metric).await
     }
 
-    async fn trial_claimable(&self, now: Timestamp) -> Result<bool> {
-        claims::claimable(&mut *self.read().await?, now).await
+    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool> {
+        claims::claimable(&mut *self.read().await?, worker, now).await
     }
 
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>> {

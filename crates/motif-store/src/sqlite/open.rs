@@ -37,7 +37,8 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "stopped", include_str!("../../../../migrations/0003_stopped.sql")),
     (4, "checkpoints", include_str!("../../../../migrations/0004_checkpoints.sql")),
     (5, "fair", include_str!("../../../../migrations/0005_fair.sql")),
-    (6, "snapshots", include_str!("../../../../migrations/0006_snapshots.sql")),
+    (6, "labels", include_str!("../../../../migrations/0006_labels.sql")),
+    (7, "snapshots", include_str!("../../../../migrations/0007_snapshots.sql")),
 ];
 
 /// Why the file could not be opened: what was tried, and what came of it.

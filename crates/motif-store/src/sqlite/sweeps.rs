@@ -10,7 +10,10 @@ use motif_sweep::{
 };
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::rows::{Columns, integer, json_text, millis};
+use super::{
+    needs,
+    rows::{Columns, integer, json_text, millis},
+};
 use crate::{
     Result, StoreError,
     records::{
@@ -135,11 +138,13 @@ async fn insert_sweep(conn: &mut SqliteConnection, sweep: &NewSweep, now: Timest
     .fetch_one(&mut *conn)
     .await?;
     let n = row.int("n")?;
-    sqlx::query("insert into sweep_progress (sweep, queued, priority, until) values (?, ?, ?, ?)")
+    let needs = needs::row_of(conn, &sweep.control.needs).await?;
+    sqlx::query("insert into sweep_progress (sweep, queued, priority, until, needs) values (?, ?, ?, ?, ?)")
         .bind(n)
         .bind(integer(sweep.trials.len() as u64))
         .bind(i64::from(sweep.control.priority))
         .bind(sweep.control.until.then(|| UntilState::Running.name()))
+        .bind(needs)
         .execute(conn)
         .await?;
     Ok(n)
@@ -236,6 +241,7 @@ const ONE: &str =
         p.priority, p.until, p.until_half_width, s.revision,
         (select o.id from sweeps o where o.n = s.verifies) as verifies,
         (select count(*) from sweeps v where v.verifies = s.n) as verifications,
+        (select d.need from needs d where d.n = p.needs) as need,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
@@ -249,6 +255,7 @@ pub(super) const LIST: &str =
         p.priority, p.until, p.until_half_width, s.revision,
         (select o.id from sweeps o where o.n = s.verifies) as verifies,
         (select count(*) from sweeps v where v.verifies = s.n) as verifications,
+        (select d.need from needs d where d.n = p.needs) as need,
         (select coalesce(sum(min(1.0, cast(a.step as real) / t.total_steps)), 0.0)
             from trials t join attempts a on a.trial = t.n and a.number = t.attempt
             where t.sweep = s.n and t.state = 'leased' and t.total_steps > 0) as running_fraction
@@ -318,6 +325,7 @@ fn read_control(row: &SqliteRow) -> Result<Control> {
         until,
         verifies: row.opt_id("verifies")?,
         verifications: row.uint("verifications")?,
+        needs: needs::read(row)?,
     })
 }
 

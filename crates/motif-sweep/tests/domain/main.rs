@@ -19,6 +19,8 @@ mod presets;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod requires;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod schema;

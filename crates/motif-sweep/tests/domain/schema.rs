@@ -70,6 +70,7 @@ fn every_form_fits() {
         baseline = { label = "x", rates.v = 1 }
         metric = "cos_v.1"
         priority = -3
+        requires = { labels = ["gpu", "big"], memory = "8 GiB" }
         until = { metric = "test_accuracy", half_width = 0.002, max_seeds = 20 }
         exclude = [{ rule = ["sal", "bp"], hidden = [8] }, { hidden = [[8], [9]], "rates.w" = 0.1 }]
         [trial]
@@ -114,6 +115,9 @@ fn what_is_misspelt_or_of_another_kind_does_not_fit() {
         json!({ "name": "a", "seeds": [-1] }),
         json!({ "name": "a", "priority": 1001 }),
         json!({ "name": "a", "priority": "high" }),
+        json!({ "name": "a", "requires": { "label": ["big"] } }),
+        json!({ "name": "a", "requires": { "labels": "big" } }),
+        json!({ "name": "a", "requires": { "memory": 8 } }),
         json!({ "name": "a", "until": { "half_width": 0.1 } }),
         json!({ "name": "a", "until": { "half_width": 0.1, "max_seed": 9 } }),
         json!({ "name": "a", "trial": { "epcohs": 3 } }),

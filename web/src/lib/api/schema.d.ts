@@ -2123,6 +2123,8 @@ export interface components {
              * @description Number of sweeps that re-run its trials.
              */
             verifications: number;
+            /** @description What the trials that are queued wait for, in words, when no worker heard of lately can take them. */
+            waiting_for?: string | null;
         };
         /** @description One page of sweeps, newest first. */
         SweepPage: {
@@ -2548,6 +2550,13 @@ export interface components {
             id: string;
             /** @description Instruction set of its matrix products. */
             instruction_set: string;
+            /** @description Labels that it was given, by which sweeps choose their workers. */
+            labels?: string[];
+            /**
+             * Format: int64
+             * @description Memory that its trials may use, in bytes, where that is known.
+             */
+            memory_bytes?: number | null;
             /** @description Its name, for people. */
             name: string;
             /**
@@ -2586,11 +2595,18 @@ export interface components {
             id: string;
             /** @description Instruction set of its matrix products. */
             instruction_set: string;
+            /** @description Labels that it was given, sorted. */
+            labels?: string[];
             /**
              * Format: int32
              * @description Trials it holds.
              */
             leased: number;
+            /**
+             * Format: int64
+             * @description Memory that its trials may use, in bytes, where that is known.
+             */
+            memory_bytes?: number | null;
             /** @description Its name. */
             name: string;
             /**

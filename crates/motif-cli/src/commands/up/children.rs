@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::args::Has;
+
 /// A worker that dies is started again after this, doubling up to the maximum.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
@@ -35,16 +37,24 @@ struct Plan {
     server: String,
     token: String,
     data: PathBuf,
+    has: Has,
 }
 
 impl Children {
     /// Starts `count` workers of one slot each.
-    pub(super) fn start(count: usize, server: &str, token: &str, data: &Path) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        count: usize,
+        server: &str,
+        token: &str,
+        data: &Path,
+        has: &Has,
+    ) -> anyhow::Result<Self> {
         let plan = Plan {
             program: std::env::current_exe().context("the program does not know where it is")?,
             server: server.to_owned(),
             token: token.to_owned(),
             data: data.to_owned(),
+            has: has.clone(),
         };
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -90,6 +100,8 @@ fn spawn(plan: &Plan, name: &str) -> std::io::Result<Child> {
         .args(["worker", "--slots", "1", "--until-stdin-closes", "--name", name, "--server", &plan.server])
         .arg("--data")
         .arg(&plan.data)
+        .args(plan.has.labels.iter().flat_map(|label| ["--label", label]))
+        .args(plan.has.memory.iter().flat_map(|size| ["--memory".to_owned(), size.to_string()]))
         .env("MOTIF_TOKEN", &plan.token)
         .env("MOTIF_LOG", std::env::var("MOTIF_LOG").unwrap_or_else(|_| "warn".to_owned()))
         .stdin(Stdio::piped())
