@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use motif_sweep::lifecycle::AttemptOutcome;
 use motif_tests::{
     chance::Chance,
     player::{self, Shared},
@@ -45,8 +46,11 @@ async fn cut_off(
     heal()?;
     let trials = scene.until_succeeded(sweep).await?;
     let trial = scene.client.trial_get(trials[0].id).await?;
-    let outcomes: Vec<_> =
-        trial.attempt_rows.iter().map(|row| (row.worker.as_str(), row.outcome.map(|o| o.name()))).collect();
+    let outcomes: Vec<_> = trial
+        .attempt_rows
+        .iter()
+        .map(|row| (row.worker.as_str(), row.outcome.map(AttemptOutcome::name)))
+        .collect();
     ensure!(outcomes == [("cut", Some("expired")), ("other", Some("succeeded"))], "{outcomes:?}");
     let found = scene.check(&Default::default()).await?;
     ensure!(found.open == 0 && found.attempts == 2, "{found:?}");
