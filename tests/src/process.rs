@@ -1,6 +1,7 @@
 //! Starts, watches and kills `motif` processes.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -11,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
     unistd::Pid,
 };
 use serde_json::Value;
@@ -121,6 +125,24 @@ impl Process {
         Ok((status, said))
     }
 
+    /// SIGSTOP, and waits until nothing of it runs any more.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        let status = waitpid(pid, Some(WaitPidFlag::WUNTRACED))?;
+        ensure!(matches!(status, WaitStatus::Stopped(..)), "{} is {status:?}, not stopped", self.name);
+        Ok(())
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and reap the zombie.
     ///
     /// # Errors
@@ -183,20 +205,48 @@ impl Server {
     /// # Errors
     /// When it does not come back, as often as it is tried.
     pub fn again(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        self.again_in(args, &[])
+    }
+
+    /// [`Server::again`], with these in the environment.
+    ///
+    /// # Errors
+    /// When it does not come back, as often as it is tried.
+    pub fn again_in(&mut self, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
         let address = self.url.trim_start_matches("http://").to_owned();
         let args = [&["--listen", &address], args].concat();
         // An outgoing connection of this machine may have the port for a moment.
         *self = wait_for("the server to come back", Duration::from_secs(30), || {
-            Ok(Self::spawn(&self.data, &args, Some(self.token.clone())).ok())
+            Ok(Self::spawn_in(&self.data, &args, Some(self.token.clone()), env).ok())
         })?;
         Ok(())
     }
 
-    fn spawn(data: &Path, args: &[&str], token: Option<String>) -> anyhow::Result<Self> {
+    /// Starts a server and does not wait until it listens.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn launch(data: &Path, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Process> {
         let mut command = Command::new(binary());
         command.args(["serve", "--json"]).args(args).arg("--data").arg(data);
-        clean_env(&mut command).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut process = Process::spawn("motif serve", &mut command)?;
+        clean_env(&mut command).envs(env.iter().copied()).stdout(Stdio::piped());
+        // Beside its data, so that it can be read what a server that ended had to say.
+        let log = fs::File::options().append(true).create(true).open(data.with_extension("log"))?;
+        command.stderr(log);
+        Process::spawn("motif serve", &mut command)
+    }
+
+    fn spawn(data: &Path, args: &[&str], token: Option<String>) -> anyhow::Result<Self> {
+        Self::spawn_in(data, args, token, &[])
+    }
+
+    fn spawn_in(
+        data: &Path,
+        args: &[&str],
+        token: Option<String>,
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut process = Self::launch(data, args, env)?;
         let hello = process.hello()?;
         let url = hello["server"].as_str().context("the server names its address")?.to_owned();
         let token = match token {
@@ -226,8 +276,7 @@ impl Server {
         Process::spawn(name, &mut command)
     }
 
-    /// Starts a worker that knows the server by another address; what it did is in [`Process::output`] when it ends.
-    /// What stands before the command, `ip netns exec NAME`, starts it.
+    /// Starts a worker that knows the server by another address; see [`worker_at`].
     ///
     /// # Errors
     /// When it does not start.
@@ -239,19 +288,7 @@ impl Server {
         data: &Path,
         args: &[&str],
     ) -> anyhow::Result<Process> {
-        let mut command = match before.split_first() {
-            Some((program, rest)) => {
-                let mut command = Command::new(program);
-                command.args(rest).arg(binary());
-                command
-            }
-            None => Command::new(binary()),
-        };
-        command.args(["worker", "--json", "--server", url, "--name", name, "--slots", "1"]).args(args);
-        command.arg("--data").arg(data).env("NO_PROXY", "*").stdout(Stdio::piped());
-        // That calls fail is why it is behind something.
-        clean_env(&mut command).env("MOTIF_TOKEN", &self.token).env("MOTIF_LOG", "error");
-        Process::spawn(name, &mut command)
+        worker_at((url, &self.token), before, name, data, args)
     }
 
     /// Runs a command against this server.
@@ -282,6 +319,33 @@ impl Server {
         let output = self.motif(&[args, &["--json"]].concat())?;
         read_json(args, &output)
     }
+}
+
+/// Starts a worker of one slot for the server of this address and token; what it did is in [`Process::output`] when it
+/// ends. What stands before the command, `ip netns exec NAME`, starts it.
+///
+/// # Errors
+/// When it does not start.
+pub fn worker_at(
+    (url, token): (&str, &str),
+    before: &[&str],
+    name: &str,
+    data: &Path,
+    args: &[&str],
+) -> anyhow::Result<Process> {
+    let mut command = match before.split_first() {
+        Some((program, rest)) => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(binary());
+            command
+        }
+        None => Command::new(binary()),
+    };
+    command.args(["worker", "--json", "--server", url, "--name", name, "--slots", "1"]).args(args);
+    command.arg("--data").arg(data).env("NO_PROXY", "*").stdout(Stdio::piped());
+    // That calls fail is why it is behind something.
+    clean_env(&mut command).env("MOTIF_TOKEN", token).env("MOTIF_LOG", "error");
+    Process::spawn(name, &mut command)
 }
 
 /// A `motif up`: server, workers, dashboard.
@@ -364,7 +428,7 @@ fn read_json(args: &[&str], output: &Output) -> anyhow::Result<Value> {
 }
 
 fn clean_env(command: &mut Command) -> &mut Command {
-    for name in ["MOTIF_SERVER", "MOTIF_TOKEN", "MOTIF_DATA", "MOTIF_LOG"] {
+    for name in ["MOTIF_SERVER", "MOTIF_TOKEN", "MOTIF_DATA", "MOTIF_LOG", "MOTIF_ABORT"] {
         command.env_remove(name);
     }
     command.env("MOTIF_LOG", "warn")

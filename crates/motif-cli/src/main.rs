@@ -61,6 +61,8 @@ fn init_logging(command: &Command) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // They go to stderr by way of a panic when that cannot be written: a log on a full disk would end whoever logs.
+        .log_internal_errors(false)
         .init();
 }
 

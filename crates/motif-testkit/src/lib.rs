@@ -8,8 +8,10 @@ pub mod build;
 pub mod caller;
 pub mod clock;
 pub mod worker;
+pub mod wrong;
 
 pub use app::TestApp;
 pub use caller::Caller;
 pub use clock::{FakeClock, SeededEntropy};
 pub use worker::TestWorker;
+pub use wrong::WrongClock;

@@ -1,6 +1,13 @@
 //! Faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
 
+mod cancel;
+mod clock;
+mod commit;
+mod disk;
+mod leaving;
+mod migration;
 mod network;
+mod outage;
 mod scene;
 mod server;
 mod worker;

@@ -1,6 +1,9 @@
 //! What faults have in common: a server, a client that reaches it whatever befalls the workers, trials that take a while.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail, ensure};
 use motif_client::{Client, TrialQuery};
@@ -29,7 +32,13 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn start(args: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let server = Server::start_with(&dir.path().join("server"), args)?;
+        let data = dir.path().join("server");
+        Self::start_at(dir, &data, args)
+    }
+
+    /// With the server's data directory there.
+    pub(crate) fn start_at(dir: tempfile::TempDir, data: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        let server = Server::start_with(data, args)?;
         let client = player::client(&server)?;
         Ok(Self { dir, server, client })
     }

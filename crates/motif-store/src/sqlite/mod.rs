@@ -8,6 +8,8 @@ mod checkpoints;
 mod claims;
 mod control;
 mod curves;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod needs;
 mod open;
 mod points;

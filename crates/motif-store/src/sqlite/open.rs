@@ -118,6 +118,8 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection> {
         .connect()
         .await?;
     verify(&mut conn, false).await?;
+    #[cfg(debug_assertions)]
+    super::failpoint::watch(&mut conn).await?;
     Ok(conn)
 }
 

@@ -203,6 +203,8 @@ impl Driver {
             };
             sqlx::query(between).execute(&mut *conn).await?;
         }
+        #[cfg(debug_assertions)]
+        super::failpoint::committed();
         Ok(())
     }
 
