@@ -1,5 +1,6 @@
 //! Faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
 
+mod load;
 mod server;
 mod worker;
 
