@@ -117,6 +117,7 @@ async fn fault_13_workers_whose_clocks_are_wrong() -> anyhow::Result<()> {
         let options = WorkerOptions {
             client: player::client_at(&scene.server.url, &scene.server.token)?,
             name: format!("w{number}"),
+            abilities: Default::default(),
             slots: 1,
             data_dir: scene.folder(&format!("w{number}")),
             checkpoint_every: Duration::from_secs(1),

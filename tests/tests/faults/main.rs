@@ -5,6 +5,7 @@ mod clock;
 mod commit;
 mod disk;
 mod leaving;
+mod load;
 mod migration;
 mod network;
 mod outage;

@@ -10,6 +10,7 @@ mod control;
 mod curves;
 #[cfg(debug_assertions)]
 mod failpoint;
+mod lists;
 mod needs;
 mod open;
 mod points;
@@ -285,10 +286,7 @@ impl Store for SqliteStore {
     }
 
     async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| Box::pin(async move { claims::claim(conn, epoch, &claim, now).await }))
-            .await
+        self.writer.ask(claims::Claiming { epoch: self.epoch, claim, now }).await
     }
 
     async fn attempt_heartbeat(
@@ -298,12 +296,7 @@ impl Store for SqliteStore {
         total_steps: Option<u64>,
         now: Timestamp,
     ) -> Result<Moved> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move { reports::heartbeat(conn, epoch, &fence, step, total_steps, now).await })
-            })
-            .await
+        self.writer.ask(reports::Heartbeat { epoch: self.epoch, fence, step, total_steps, now }).await
     }
 
     async fn attempt_points(
@@ -312,19 +305,11 @@ impl Store for SqliteStore {
         points: Vec<PointRecord>,
         now: Timestamp,
     ) -> Result<(u64, Moved)> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| Box::pin(async move { points::append(conn, epoch, &fence, &points, now).await }))
-            .await
+        self.writer.ask(points::Append { epoch: self.epoch, fence, points, now }).await
     }
 
     async fn attempt_complete(&self, fence: Fence, finish: Finish, now: Timestamp) -> Result<Moved> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move { reports::complete(conn, epoch, &fence, &finish, now).await })
-            })
-            .await
+        self.writer.ask(reports::Complete { epoch: self.epoch, fence, finish, now }).await
     }
 
     async fn attempt_fail(

@@ -6,19 +6,25 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use super::rows::{Columns, json_text};
 use crate::Result;
 
+/// All distinct needs of sweeps, with their rows.
+pub(super) struct Known(Vec<(i64, Needs)>);
+
 /// The needs that a worker meets, as a JSON list of rows.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Met(pub(super) String);
 
-/// Which of the needs there are a worker with these abilities meets.
-pub(super) async fn met(conn: &mut SqliteConnection, worker: &Abilities) -> Result<Met> {
-    let rows = sqlx::query("select n, need from needs").fetch_all(conn).await?;
-    let mut met = Vec::new();
-    for row in &rows {
-        if worker.meet(&row.json::<Needs>("need")?) {
-            met.push(row.int("n")?);
-        }
+impl Known {
+    pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Self> {
+        let rows = sqlx::query("select n, need from needs").fetch_all(conn).await?;
+        let known = rows.iter().map(|row| Ok((row.int("n")?, row.json("need")?)));
+        known.collect::<Result<_>>().map(Self)
     }
-    Ok(Met(json_text(&met)?))
+
+    /// Which of them a worker with these abilities meets.
+    pub(super) fn met(&self, worker: &Abilities) -> Result<Met> {
+        let met: Vec<_> = self.0.iter().filter(|(_, need)| worker.meet(need)).map(|(n, _)| n).collect();
+        Ok(Met(json_text(&met)?))
+    }
 }
 
 /// The row of these needs, made when it is not there; none for no needs.

@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use motif_sweep::ids::{SweepId, TrialId};
-use sqlx::SqliteConnection;
+use motif_sweep::ids::{AttemptId, SweepId, TrialId};
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::{
-    attempts,
+    attempts::{self, Held},
+    lists::{Answers, Asked, Listed},
     rows::{Columns, integer, json_text},
     stopping, sweeps,
+    writer::{Message, Work},
 };
 use crate::{
     Result, StoreError,
@@ -21,26 +23,52 @@ use crate::{
 
 /// Size of one packed value.
 pub(super) const VALUE_BYTES: usize = 8;
+/// Points inserted by one statement: SQLite binds at most 32,766 values.
+const INSERTED_AT_ONCE: usize = 4096;
 
-/// Adds points that are not there yet, lets the sweep's rule look at them, and returns the next `seq` expected.
-pub(super) async fn append(
-    conn: &mut SqliteConnection,
-    epoch: u64,
-    fence: &Fence,
-    points: &[PointRecord],
-    now: Timestamp,
-) -> Result<(u64, Moved)> {
-    let held = attempts::fenced_open(conn, epoch, fence).await?;
-    let newest = sqlx::query("select seq, step from points where attempt = ? order by seq desc limit 1")
-        .bind(held.n)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let (first, mut step) = match newest {
-        Some(row) => (row.uint::<u64>("seq")? + 1, row.uint("step")?),
-        None => (0, 0),
-    };
+/// Points of one attempt.
+pub(super) struct Append {
+    pub(super) epoch: u64,
+    pub(super) fence: Fence,
+    pub(super) points: Vec<PointRecord>,
+    pub(super) now: Timestamp,
+}
+
+impl Listed for Append {
+    type Key = AttemptId;
+    type Reply = (u64, Moved);
+
+    fn key(&self) -> AttemptId {
+        self.fence.attempt_id
+    }
+
+    fn run_all<'c>(
+        conn: &'c mut SqliteConnection,
+        batches: &'c [&'c Self],
+    ) -> Work<'c, Answers<(u64, Moved)>> {
+        Box::pin(append(conn, batches))
+    }
+
+    fn message(asked: Asked<Self>) -> Message {
+        Message::Points(asked)
+    }
+}
+
+/// A batch that is accepted.
+struct Accepted<'a> {
+    held: Held,
+    /// Its points that were not there.
+    added: Vec<&'a PointRecord>,
+    /// The next `seq` expected.
+    next: u64,
+    /// The latest step logged.
+    step: u64,
+}
+
+/// What is new of a batch, after the newest point that is there, given by `seq` and step.
+fn accept(held: Held, newest: Option<(u64, u64)>, points: &[PointRecord]) -> Result<Accepted<'_>> {
+    let (first, mut step) = newest.map_or((0, 0), |(seq, step)| (seq + 1, step));
     let mut next = first;
-    let mut schemas = HashMap::new();
     for point in points {
         if point.seq > next {
             return Err(StoreError::Gap { expected: next, found: point.seq });
@@ -51,34 +79,98 @@ pub(super) async fn append(
                 point.seq, point.epoch
             )));
         }
-        let names: Vec<&str> = point.values.keys().map(String::as_str).collect();
-        let schema = match schemas.get(&names) {
-            Some(schema) => *schema,
-            None => {
-                let schema = intern(conn, held.sweep, &names).await?;
-                schemas.insert(names, schema);
-                schema
-            }
-        };
-        let packed: Vec<u8> = point.values.values().flat_map(|value| value.to_le_bytes()).collect();
-        sqlx::query(
-            "insert or ignore into points (attempt, seq, step, epoch, metric_schema, packed) values (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(held.n)
-        .bind(integer(point.seq))
-        .bind(integer(point.step))
-        .bind(point.epoch)
-        .bind(schema)
-        .bind(packed)
-        .execute(&mut *conn)
-        .await?;
         next = next.max(point.seq + 1);
     }
-    let added: Vec<_> = points.iter().filter(|point| point.seq >= first).collect();
-    step = added.iter().map(|point| point.step).fold(step, u64::max);
-    let stop_step = stopping::consider(conn, &held, &added, now).await?;
-    let stop = stop_step.is_some_and(|stop_step| step >= stop_step);
-    Ok((next, Moved { stop, ..held.moved(&held.life) }))
+    // A batch may have a point twice: the first counts.
+    let mut expected = first;
+    let mut added = Vec::with_capacity(points.len());
+    for point in points.iter().filter(|point| point.seq >= first) {
+        step = step.max(point.step);
+        if point.seq == expected {
+            expected += 1;
+            added.push(point);
+        }
+    }
+    Ok(Accepted { held, added, next, step })
+}
+
+/// Adds points that are not there yet, lets the sweeps' rules look at them, and returns the next `seq` expected.
+async fn append(conn: &mut SqliteConnection, batches: &[&Append]) -> Answers<(u64, Moved)> {
+    let Some(epoch) = batches.first().map(|batch| batch.epoch) else { return Ok(Vec::new()) };
+    let found = attempts::fenced_all(conn, epoch, batches.iter().map(|batch| &batch.fence)).await?;
+    let found: Vec<_> = found.into_iter().map(|held| held.and_then(attempts::open)).collect();
+    let newest = newest(conn, found.iter().flatten().map(|held| held.n)).await?;
+    let accepted = found.into_iter().zip(batches).map(|(held, batch)| {
+        let held = held?;
+        let newest = newest.get(&held.n).copied();
+        accept(held, newest, &batch.points)
+    });
+    let accepted: Vec<_> = accepted.collect();
+    insert(conn, accepted.iter().flatten()).await?;
+    let mut answers = Vec::with_capacity(batches.len());
+    for (accepted, batch) in accepted.into_iter().zip(batches) {
+        answers.push(match accepted {
+            Ok(Accepted { held, added, next, step }) => {
+                let stop_step = stopping::consider(conn, &held, &added, batch.now).await?;
+                let stop = stop_step.is_some_and(|stop_step| step >= stop_step);
+                Ok((next, Moved { stop, ..held.moved(&held.life) }))
+            }
+            Err(refusal) => Err(refusal),
+        });
+    }
+    Ok(answers)
+}
+
+/// Each attempt's newest point.
+pub(super) const NEWEST: &str = "select p.attempt, p.seq, p.step from json_each(?) j
+    cross join points p on p.attempt = j.value
+        and p.seq = (select max(seq) from points where attempt = j.value)";
+
+/// Of attempts that have logged any, `seq` and step of the newest point.
+async fn newest(
+    conn: &mut SqliteConnection,
+    attempts: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, (u64, u64)>> {
+    let rows = sqlx::query(NEWEST).bind(json_text(&attempts.collect::<Vec<_>>())?).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.int("attempt")?, (row.uint("seq")?, row.uint("step")?)))).collect()
+}
+
+async fn insert<'a>(
+    conn: &mut SqliteConnection,
+    accepted: impl Iterator<Item = &'a Accepted<'a>>,
+) -> Result<()> {
+    let mut schemas = HashMap::new();
+    let mut rows = Vec::new();
+    for Accepted { held, added, .. } in accepted {
+        for point in added {
+            let names: Vec<&str> = point.values.keys().map(String::as_str).collect();
+            let schema = match schemas.get(&(held.sweep, names.clone())) {
+                Some(schema) => *schema,
+                None => {
+                    let schema = intern(conn, held.sweep, &names).await?;
+                    schemas.insert((held.sweep, names), schema);
+                    schema
+                }
+            };
+            rows.push((held.n, *point, schema));
+        }
+    }
+    for portion in rows.chunks(INSERTED_AT_ONCE) {
+        // Values are bound: they are bits, and JSON's numbers might lose one.
+        let mut insert =
+            QueryBuilder::new("insert into points (attempt, seq, step, epoch, metric_schema, packed) ");
+        insert.push_values(portion, |mut row, (attempt, point, schema)| {
+            let packed: Vec<u8> = point.values.values().flat_map(|value| value.to_le_bytes()).collect();
+            row.push_bind(*attempt)
+                .push_bind(integer(point.seq))
+                .push_bind(integer(point.step))
+                .push_bind(point.epoch)
+                .push_bind(*schema)
+                .push_bind(packed);
+        });
+        insert.build().persistent(portion.len() == 1).execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
 /// The schema of these names, which the sweep now has.

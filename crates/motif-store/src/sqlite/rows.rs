@@ -47,6 +47,11 @@ pub(super) fn json_text<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Conflict(format!("not JSON: {error}")))
 }
 
+/// Bytes as `unhex` reads them: JSON has none.
+pub(super) fn hex(bytes: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*bytes).to_hex().to_string()
+}
+
 fn corrupt(column: &str, what: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("column {column}: {what}"))
 }

@@ -28,7 +28,7 @@ pub(super) async fn consider(
     points: &[&PointRecord],
     now: Timestamp,
 ) -> Result<Option<u64>> {
-    if held.stop_step.is_some() || points.is_empty() {
+    if held.stop_step.is_some() || points.is_empty() || !held.judged {
         return Ok(held.stop_step);
     }
     let Some((rule, epochs)) = rule_of(conn, held).await? else { return Ok(None) };

@@ -1,7 +1,8 @@
 //! The one writer: a task that owns the only connection that writes and commits commands in groups.
 //!
 //! A command, once queued, runs to its end whether or not its caller still waits, and is answered only after the
-//! commit that made it durable. It knows no table.
+//! commit that made it durable. Commands of one group have all been asked for and not yet answered, so that their order is
+//! free: those that workers send are run in lists, kind by kind, the others one by one in between. It knows no table.
 
 use std::{future::Future, path::PathBuf, pin::Pin};
 
@@ -11,7 +12,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::open::{self, FileLock};
+use super::{
+    claims::Claiming,
+    lists::{Asked, List, Listed},
+    open::{self, FileLock},
+    points::Append,
+    reports::{Complete, Heartbeat},
+};
 use crate::{Result, StoreError};
 
 /// Commands that may wait for the writer; further callers wait to queue theirs.
@@ -26,8 +33,9 @@ const CHECKPOINT_RETRY_BATCHES: u32 = 64;
 /// A future that borrows the connection.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
-trait Command: Send {
-    /// Runs within an open savepoint and says whether its effects are to be kept.
+/// A command of its own kind.
+pub(super) trait Command: Send {
+    /// Runs and says whether its effects are to be kept.
     fn run<'a>(&'a mut self, conn: &'a mut SqliteConnection) -> Work<'a, bool>;
     /// Hands the caller what `run` came to, or why the transaction failed.
     fn answer(self: Box<Self>, fault: Option<&str>);
@@ -55,20 +63,116 @@ where
     }
 
     fn answer(self: Box<Self>, fault: Option<&str>) {
-        let result = match (self.result, fault) {
-            // A refusal changed nothing, so it stands whatever became of the transaction.
-            (Some(Err(refusal)), _) => Err(refusal),
-            (Some(Ok(value)), None) => Ok(value),
-            (_, fault) => Err(StoreError::Unavailable(fault.unwrap_or("the command did not run").into())),
-        };
         // The caller may have gone away: the command has run all the same.
-        let _ = self.reply.send(result);
+        let _ = self.reply.send(settle(self.result, fault));
     }
 }
 
-enum Message {
+/// What a caller hears of what its command came to, if it ran, in a transaction that may have failed.
+pub(super) fn settle<T>(result: Option<Result<T>>, fault: Option<&str>) -> Result<T> {
+    match (result, fault) {
+        // A refusal changed nothing, so it stands whatever became of the transaction.
+        (Some(Err(refusal)), _) => Err(refusal),
+        (Some(Ok(value)), None) => Ok(value),
+        (_, fault) => Err(StoreError::Unavailable(fault.unwrap_or("the command did not run").into())),
+    }
+}
+
+/// What the writer is sent.
+pub(super) enum Message {
     Run(Box<dyn Command>),
+    Heartbeat(Asked<Heartbeat>),
+    Points(Asked<Append>),
+    Complete(Asked<Complete>),
+    Claim(Asked<Claiming>),
     Stop(oneshot::Sender<()>),
+}
+
+/// The commands of one transaction, in the order in which they are run: reports free trials for the claims after them.
+#[derive(Default)]
+struct Batch {
+    heartbeats: List<Heartbeat>,
+    points: List<Append>,
+    completions: List<Complete>,
+    others: Vec<Box<dyn Command>>,
+    claims: List<Claiming>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn add(&mut self, message: Message) {
+        match message {
+            Message::Run(command) => self.others.push(command),
+            Message::Heartbeat(asked) => self.heartbeats.push(asked),
+            Message::Points(asked) => self.points.push(asked),
+            Message::Complete(asked) => self.completions.push(asked),
+            Message::Claim(asked) => self.claims.push(asked),
+            Message::Stop(done) => self.stop = Some(done),
+        }
+    }
+
+    fn commands(&self) -> usize {
+        let Self { heartbeats, points, completions, others, claims, .. } = self;
+        heartbeats.len() + points.len() + completions.len() + others.len() + claims.len()
+    }
+
+    async fn run(&mut self, steps: &mut Steps<'_>) -> Result<()> {
+        self.heartbeats.run(steps).await?;
+        self.points.run(steps).await?;
+        self.completions.run(steps).await?;
+        for command in &mut self.others {
+            if !command.run(steps.next().await?).await {
+                steps.undo().await?;
+            }
+        }
+        self.claims.run(steps).await
+    }
+
+    fn answer(self, fault: Option<&str>) {
+        self.heartbeats.answer(fault);
+        self.points.answer(fault);
+        self.completions.answer(fault);
+        for command in self.others {
+            command.answer(fault);
+        }
+        self.claims.answer(fault);
+    }
+}
+
+/// A transaction that is written step by step, each of which can be undone.
+pub(super) struct Steps<'c> {
+    conn: &'c mut SqliteConnection,
+    /// Nothing was written since the newest savepoint.
+    clean: bool,
+}
+
+impl<'c> Steps<'c> {
+    // Statements go to the connection's own thread: those that follow each other go together.
+    async fn begin(conn: &'c mut SqliteConnection) -> Result<Self> {
+        sqlx::query("begin immediate; savepoint step").execute(&mut *conn).await?;
+        Ok(Self { conn, clean: true })
+    }
+
+    /// The connection for the next step.
+    pub(super) async fn next(&mut self) -> Result<&mut SqliteConnection> {
+        if !self.clean {
+            sqlx::query("release step; savepoint step").execute(&mut *self.conn).await?;
+        }
+        self.clean = false;
+        Ok(self.conn)
+    }
+
+    /// Undoes what was written since the last `next`.
+    pub(super) async fn undo(&mut self) -> Result<()> {
+        sqlx::query("rollback to step").execute(&mut *self.conn).await?;
+        self.clean = true;
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<()> {
+        sqlx::query("release step; commit").execute(self.conn).await?;
+        Ok(())
+    }
 }
 
 /// The way to the writer.
@@ -98,8 +202,18 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let job = Job { work: Some(work), result: None, reply };
+        self.send(Message::Run(Box::new(job)), answer).await
+    }
+
+    /// Runs a command together with others of its kind and returns once it is committed.
+    pub(super) async fn ask<C: Listed>(&self, command: C) -> Result<C::Reply> {
+        let (reply, answer) = oneshot::channel();
+        self.send(C::message(Asked::new(command, reply)), answer).await
+    }
+
+    async fn send<T>(&self, message: Message, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
         let stopped = || StoreError::Unavailable("the store is closed".into());
-        self.queue.send(Message::Run(Box::new(job))).await.map_err(|_| stopped())?;
+        self.queue.send(message).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -148,14 +262,10 @@ impl Driver {
         let mut messages = Vec::with_capacity(BATCH_COMMANDS_MAX);
         let mut stop = None;
         while stop.is_none() && commands.recv_many(&mut messages, BATCH_COMMANDS_MAX).await > 0 {
-            let mut batch = Vec::with_capacity(messages.len());
-            for message in messages.drain(..) {
-                match message {
-                    Message::Run(command) => batch.push(command),
-                    Message::Stop(done) => stop = Some(done),
-                }
-            }
-            if !batch.is_empty() {
+            let mut batch = Batch::default();
+            messages.drain(..).for_each(|message| batch.add(message));
+            stop = batch.stop.take();
+            if batch.commands() > 0 {
                 self.commit(batch).await;
             }
         }
@@ -169,40 +279,31 @@ impl Driver {
         stop
     }
 
-    async fn commit(&mut self, mut batch: Vec<Box<dyn Command>>) {
+    async fn commit(&mut self, mut batch: Batch) {
         let fault = self.transact(&mut batch).await.err().map(chain);
         if let Some(fault) = &fault {
-            tracing::error!(fault, commands = batch.len(), "a transaction failed; nothing of it was kept");
+            tracing::error!(
+                fault,
+                commands = batch.commands(),
+                "a transaction failed; nothing of it was kept"
+            );
             // Some faults roll back behind our back. A new connection is in a known state.
             if let Some(conn) = self.conn.take() {
                 let _ = conn.close_hard().await;
             }
         }
-        for command in batch {
-            command.answer(fault.as_deref());
-        }
+        batch.answer(fault.as_deref());
         self.bound_wal().await;
     }
 
-    async fn transact(&mut self, batch: &mut [Box<dyn Command>]) -> Result<()> {
+    async fn transact(&mut self, batch: &mut Batch) -> Result<()> {
         if self.conn.is_none() {
             self.conn = Some(open::connect_writer(&self.path).await?);
         }
         let Some(conn) = self.conn.as_mut() else { return Err(StoreError::NotFound("connection")) };
-        // Statements go to the connection's own thread: those between two commands go together.
-        sqlx::query("begin immediate; savepoint command").execute(&mut *conn).await?;
-        let mut commands = batch.iter_mut().peekable();
-        while let Some(command) = commands.next() {
-            if !command.run(conn).await {
-                sqlx::query("rollback to command").execute(&mut *conn).await?;
-            }
-            let between = if commands.peek().is_some() {
-                "release command; savepoint command"
-            } else {
-                "release command; commit"
-            };
-            sqlx::query(between).execute(&mut *conn).await?;
-        }
+        let mut steps = Steps::begin(conn).await?;
+        batch.run(&mut steps).await?;
+        steps.commit().await?;
         #[cfg(debug_assertions)]
         super::failpoint::committed();
         Ok(())
