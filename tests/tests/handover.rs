@@ -47,7 +47,7 @@ fn worker(server: &Server, dir: &Path, name: &str) -> anyhow::Result<Process> {
     server.worker_with(name, &dir.join(name), 1, &["--checkpoint-every-s", "1"])
 }
 
-/// A drained worker's trial, a killed worker's and an undisturbed one come to the same result and the same points; each
+/// Faults 4 and 5 of the queue, in training. A drained worker's trial, a killed worker's and an undisturbed one come to the same result and the same points; each
 /// takeover begins behind the first step, and nothing is left on the server's disk.
 #[test]
 fn a_trial_resumes_on_another_worker_bit_identically() -> anyhow::Result<()> {

@@ -54,6 +54,7 @@ level = 1.0
 
 const TRIALS: usize = 15;
 
+/// Fault 4 of the queue: a worker killed in training.
 #[test]
 fn a_sweep_survives_a_killed_worker_and_every_trial_ends_once() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;

@@ -63,6 +63,7 @@ fn a_trial_has_the_same_hash_alone_and_beside_others_on_any_number_of_slots() ->
     Ok(())
 }
 
+/// Fault 5 of the queue: preemption.
 #[test]
 fn sigterm_drains_a_worker_and_its_trial_is_queued_at_once_at_no_cost() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -123,6 +124,7 @@ fn a_cancelled_sweep_stops_its_running_trial_within_a_heartbeat() -> anyhow::Res
     })
 }
 
+/// Fault 24 of the queue: two servers on one file.
 #[test]
 fn a_second_server_on_the_same_data_is_refused_in_words() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;

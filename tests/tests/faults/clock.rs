@@ -77,7 +77,7 @@ async fn fault_12_the_servers_wall_clock_jumps_an_hour_either_way() -> anyhow::R
     let queue = json!({ "lease_ttl_s": 3, "heartbeat_s": 1 });
     let mut workers = vec![world.worker("a")?, world.worker("b")?];
     for (jump_s, name) in [(HOUR_S, "c"), (-HOUR_S, "d")] {
-        let sweep = world.client.sweep_submit(&training(2, 800, &queue), None).await?.row.id;
+        let sweep = world.client.sweep_submit(&training(2, 400, &queue), None).await?.row.id;
         world.until(sweep, "steps of both", |all| all.iter().all(|trial| trial.step > 0)).await?;
         world.clock.jump_wall(jump_s);
         let trials = world.until(sweep, "both trials", |all| all.iter().all(|t| is(t, "succeeded"))).await?;
@@ -86,7 +86,7 @@ async fn fault_12_the_servers_wall_clock_jumps_an_hour_either_way() -> anyhow::R
             "{jump_s} s took a lease: {trials:?}"
         );
 
-        let sweep = world.client.sweep_submit(&training(2, 800, &queue), None).await?.row.id;
+        let sweep = world.client.sweep_submit(&training(2, 400, &queue), None).await?.row.id;
         world.until(sweep, "steps of both", |all| all.iter().all(|trial| trial.step > 0)).await?;
         world.clock.jump_wall(-jump_s);
         workers.remove(0).kill()?;

@@ -1,6 +1,7 @@
 //! Faults of the queue's promise, each by its number, through real processes; what holds is looked at from outside.
 
 mod cancel;
+mod checkpoint;
 mod clock;
 mod commit;
 mod disk;
