@@ -315,6 +315,24 @@ fn a_result_in_hand_is_offered_even_after_a_stale_heartbeat() {
 }
 
 #[test]
+fn a_release_whose_reply_was_lost_is_repeated_after_a_stale_heartbeat() {
+    for (answer, fate) in [(Ok(()), Fate::Released), (Err(CallError::Stale), Fate::Dropped)] {
+        let mut bench = Bench::new(1, Limits::default());
+        bench.lease(&[lease(1)]);
+        bench.after(Duration::from_secs(10));
+        bench.put(Input::Drain);
+        assert_eq!(released(&bench.end(id(1), Ending::Stopped)), Some("drain"));
+        bench.put(Input::Reported { attempt: id(1), result: Err(lost()) });
+        let effects = bench.put(Input::Beaten { attempt: id(1), result: Err(CallError::Stale) });
+        assert!(bench.fates().is_empty() && effects.is_empty(), "{effects:?}");
+        assert_eq!(released(&bench.next().1), Some("drain"));
+        let result = answer.map(|()| ReportReply { state: TrialState::Queued });
+        bench.put(Input::Reported { attempt: id(1), result });
+        assert_eq!(bench.fates(), [fate]);
+    }
+}
+
+#[test]
 fn a_cancelled_trial_stops_and_is_given_back() {
     let mut bench = Bench::new(1, Limits::default());
     bench.lease(&[lease(1)]);

@@ -286,13 +286,13 @@ impl Run {
         }
     }
 
-    /// A stale lease ends everything but a result: a late one is accepted while nobody else has taken over.
+    /// A stale lease ends everything but a report. A late result is accepted while nobody else has taken over; and it may
+    /// be the report itself, whose reply was lost, that ended the lease: only its repeat can tell.
     fn stale(&mut self, cx: &mut Context<'_>) {
         self.spool.clear();
         self.keeping.clear();
         match &self.phase {
-            Phase::Reporting(Report::Complete(_)) => self.beat.due = Duration::MAX,
-            Phase::Reporting(_) => self.phase = Phase::Gone(Fate::Dropped),
+            Phase::Reporting(_) => self.beat.due = Duration::MAX,
             _ => self.stop(StopCause::Stale, cx),
         }
     }
