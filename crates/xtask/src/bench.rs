@@ -1,10 +1,11 @@
 //! `cargo xtask bench engine`: what a step costs and what a sweep costs, beside the bound and beside PyTorch, in one
-//! run and in turns, so that whatever else the machine does falls on all of them. `statistics` stands by itself.
+//! run and in turns, so that whatever else the machine does falls on all of them. `statistics` and `queue` stand by themselves.
 
 mod digits;
 mod figures;
 mod machine;
 mod peers;
+mod queue;
 mod statistics;
 mod steps;
 mod trials;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     Engine(Engine),
     /// A large sweep's statistics over HTTP, and its file's size.
     Statistics(statistics::Statistics),
+    /// The queue over HTTP: trials per second, waits, a store of a million trials; beside Optuna's.
+    Queue(queue::Queue),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +71,7 @@ pub(crate) async fn run(bench: &Bench, stop: &mut Stop) -> anyhow::Result<bool> 
     match bench {
         Bench::Engine(engine) => run_engine(engine, stop).await,
         Bench::Statistics(arguments) => statistics::run(arguments, stop).await,
+        Bench::Queue(arguments) => queue::run(arguments, stop).await,
     }
 }
 
