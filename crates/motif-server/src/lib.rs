@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod export;
 mod extract;
+pub mod glue;
 pub mod limits;
 mod openapi;
 mod options;

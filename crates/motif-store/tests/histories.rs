@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use motif_store::{
-    Result, StoreError,
+    Result, Store, StoreError,
     conformance::World,
     records::{AmendOutcome, Fence, Finish, Moved, NewSweep, PointRecord, Steer, StoppedAt},
     sqlite::{Options, SqliteStore},
@@ -443,7 +443,7 @@ async fn live(acts: Vec<Act>) {
     let store = SqliteStore::open(&dir.path().join("motif.db"), Options { readers: 1, ..Options::default() })
         .await
         .unwrap();
-    let mut world = World::new(Arc::new(store));
+    let mut world = World::new(Arc::new(store) as Arc<dyn Store>);
     let sweeps = [submit_halving(&world).await, world.submit_with(1, 1, POLICY).await];
     let mut model = Model::new(&sweeps, world.now);
     for (number, next) in acts.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{Options, SqliteStore, attempts, claims, control, curves, open, stopping, sweeps, trials};
-use crate::{Store, StoreError, conformance::World};
+use crate::{Queue, Store, StoreError, conformance::World};
 
 struct Opened {
     store: Arc<SqliteStore>,
