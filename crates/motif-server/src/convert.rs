@@ -252,7 +252,9 @@ pub(crate) fn token_row(record: TokenRecord) -> TokenRow {
     }
 }
 
-pub(crate) fn point_record(point: MetricPoint) -> PointRecord {
+/// A point as it is stored.
+#[must_use]
+pub fn point_record(point: MetricPoint) -> PointRecord {
     let values = point.values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect();
     PointRecord { seq: point.seq, step: point.step, epoch: point.epoch, values }
 }
@@ -267,7 +269,9 @@ pub(crate) fn metric_point(point: PointRecord) -> MetricPoint {
     }
 }
 
-pub(crate) fn finish(report: &TrialReport) -> Finish {
+/// What a report says of a trial's end.
+#[must_use]
+pub fn finish(report: &TrialReport) -> Finish {
     let finite = |(name, value): (&String, &Option<f64>)| Some((name.clone(), (*value)?));
     Finish {
         diverged_step: report.diverged_step,
@@ -280,7 +284,8 @@ pub(crate) fn finish(report: &TrialReport) -> Finish {
 }
 
 /// A checkpoint, as workers see it.
-pub(crate) fn checkpoint(record: motif_store::records::CheckpointRecord) -> motif_wire::work::Checkpoint {
+#[must_use]
+pub fn checkpoint(record: motif_store::records::CheckpointRecord) -> motif_wire::work::Checkpoint {
     let motif_store::records::CheckpointRecord { step, points, hash, bytes } = record;
     motif_wire::work::Checkpoint { step, points, hash, bytes }
 }

@@ -14,6 +14,7 @@ mod events;
 mod export;
 mod extract;
 mod folders;
+pub mod glue;
 pub mod limits;
 mod openapi;
 mod options;

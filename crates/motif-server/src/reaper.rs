@@ -13,7 +13,7 @@ const READING_MAX: Duration = Duration::from_millis(100);
 /// Decides when the reaper may act: not within one lease of the server's start (workers could not reach it before),
 /// nor within one lease of a jump of the wall clock (expiry was written by another time).
 #[derive(Debug, Clone)]
-pub(crate) struct Gate {
+pub struct Gate {
     grace: Duration,
     hold_until: Duration,
     last: (Timestamp, Duration),
@@ -21,12 +21,13 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate at the server's start.
-    pub(crate) fn new(grace: Duration, wall: Timestamp, monotonic: Duration) -> Self {
+    #[must_use]
+    pub fn new(grace: Duration, wall: Timestamp, monotonic: Duration) -> Self {
         Self { grace, hold_until: monotonic + grace, last: (wall, monotonic) }
     }
 
     /// Whether the reaper may act now.
-    pub(crate) fn look(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
+    pub fn look(&mut self, wall: Timestamp, monotonic: Duration) -> bool {
         let (last_wall, last_monotonic) = self.last;
         self.last = (wall, monotonic);
         let passed = monotonic.saturating_sub(last_monotonic).as_secs_f64();

@@ -283,7 +283,7 @@ async fn a_decision_that_was_missed_is_made_at_the_next_start_and_once() {
     // Behind the server's back, as if it had died before it looked.
     let sweep = motif_sweep::ids::SweepId(id);
     let now = motif_sweep::clock::Clock::now(app.clock.as_ref());
-    motif_store::Store::sweep_steer(app.store.as_ref(), sweep, motif_store::records::Steer::Resume, "x", now)
+    motif_store::Queue::sweep_steer(app.store.as_ref(), sweep, motif_store::records::Steer::Resume, "x", now)
         .await
         .unwrap();
     assert_eq!(detail(&app, id).await.row.state, SweepState::Running);

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use motif_store::{
-    Store,
+    Queue, Store,
     conformance::World,
     records::{Finish, PointRecord},
     sqlite::{Options, SqliteStore},

@@ -1,10 +1,13 @@
 //! The store: where sweeps, trials, attempts, metrics, workers and tokens live. The only crate with SQL.
 //!
-//! Everything above speaks to the [`Store`] trait and may assume nothing of SQLite. A call that returns `Ok` has
-//! committed. Every change of a trial's state goes through [`motif_sweep::lifecycle`].
+//! Everything above speaks to the [`Store`] trait, of which [`Queue`] is the part that workers meet, and may assume
+//! nothing of SQLite. A call that returns `Ok` has committed. Every change of a trial's state goes through [`motif_sweep::lifecycle`].
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
+mod queue;
 pub mod records;
 pub mod sqlite;
 
@@ -13,17 +16,15 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use motif_sweep::{
-    ids::{AttemptId, SweepId, TokenId, TrialId},
-    lifecycle::TrialState,
-    requires::Abilities,
+    ids::{SweepId, TokenId, TrialId},
     until::UntilState,
 };
 
+pub use self::queue::Queue;
 use crate::records::{
-    AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
-    CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
-    PointRecord, ResultRecord, SnapshotRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord,
-    TrialRecord, WorkerRecord,
+    AmendOutcome, AmendmentRecord, ConditionRecord, CurveSample, Fence, IdempotencyKey, NewAmendment,
+    NewTrial, Page, ResultRecord, SnapshotRecord, Steered, SweepRecord, TokenRecord, TrialRecord,
+    WorkerRecord,
 };
 
 /// Why a call changed nothing.
@@ -60,24 +61,11 @@ pub enum StoreError {
 /// The result of a call.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// The store. `now` is always the server's clock.
+/// The whole store: the queue and what people read of it. `now` is always the server's clock.
 #[async_trait]
-pub trait Store: Send + Sync {
-    /// The database's epoch: it changes when a backup is restored, so that older leases are refused.
-    fn epoch(&self) -> u64;
-
+pub trait Store: Queue {
     /// Whether the store can be written right now.
     async fn ready(&self) -> Result<()>;
-
-    /// Stores a sweep and all its trials, or nothing.
-    async fn sweep_create(
-        &self,
-        sweep: NewSweep,
-        key: Option<IdempotencyKey>,
-        now: Timestamp,
-    ) -> Result<Submitted>;
-    /// One sweep.
-    async fn sweep_get(&self, id: SweepId) -> Result<SweepRecord>;
     /// Sweeps, newest first, before (older than) the given one; those that re-run trials of others only when asked for.
     async fn sweep_list(
         &self,
@@ -85,16 +73,6 @@ pub trait Store: Send + Sync {
         verifications: bool,
         limit: u32,
     ) -> Result<Page<SweepRecord, SweepId>>;
-    /// A sweep's conditions with their trials by state, by index.
-    async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>>;
-    /// Pauses, resumes, cancels, retries or prioritizes a sweep; `principal` is audited.
-    async fn sweep_steer(
-        &self,
-        id: SweepId,
-        steer: Steer,
-        principal: &str,
-        now: Timestamp,
-    ) -> Result<Steered>;
     /// Queues a sweep's failed, dead and cancelled trials again, and those of the `missing` that nobody has added yet;
     /// `principal` is audited.
     async fn sweep_run_holes(
@@ -129,26 +107,11 @@ pub trait Store: Send + Sync {
     async fn sweep_verifications(&self, id: SweepId) -> Result<Vec<SweepRecord>>;
     /// A sweep's trials by position, with what determines them and their results.
     async fn sweep_results(&self, id: SweepId) -> Result<Vec<ResultRecord>>;
-
-    /// One trial.
-    async fn trial_get(&self, id: TrialId) -> Result<TrialRecord>;
     /// A trial's config, its hash and its dataset's hash.
     async fn trial_condition(&self, id: TrialId) -> Result<ConditionRecord>;
-    /// A sweep's trials by position, from the given position on, in one state or all.
-    async fn trial_list(
-        &self,
-        sweep: SweepId,
-        state: Option<TrialState>,
-        from: u64,
-        limit: u32,
-    ) -> Result<Page<TrialRecord, u64>>;
     /// All of a sweep's trials by position, as statistics read them: id, condition, seed, position, state, number of
     /// attempts, and of the final metrics the named one. Nothing else of the records is filled in.
     async fn trial_outcomes(&self, sweep: SweepId, metric: Option<&str>) -> Result<Vec<TrialRecord>>;
-    /// A trial's attempts, oldest first.
-    async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>>;
-    /// The points of a trial's newest attempt (of the completing one, once it is done), and that attempt's number.
-    async fn trial_points(&self, id: TrialId) -> Result<(u32, Vec<PointRecord>)>;
     /// Names of all metrics logged in a sweep, sorted.
     async fn sweep_metric_names(&self, id: SweepId) -> Result<Vec<String>>;
     /// Names of all final metrics in a sweep, sorted.
@@ -156,58 +119,6 @@ pub trait Store: Send + Sync {
     /// One metric over training for all trials of a sweep (each trial's newest attempt), by condition, seed, step.
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>>;
 
-    /// Whether a claim of a worker with these abilities may find something now; after a claim that found nothing, no, until something changes. It writes
-    /// nothing, so that many idle workers cost little.
-    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool>;
-    /// Leases queued trials in queue order: sweeps of higher priority first, of those alike the one with the fewest open
-    /// leases, then the older; within a sweep by position; at most one open attempt per trial. Sweeps whose needs the
-    /// worker does not meet are passed over.
-    async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>>;
-    /// Extends a lease.
-    async fn attempt_heartbeat(
-        &self,
-        fence: Fence,
-        step: u64,
-        total_steps: Option<u64>,
-        now: Timestamp,
-    ) -> Result<Moved>;
-    /// Adds points that are not there yet; returns the next `seq` expected.
-    async fn attempt_points(
-        &self,
-        fence: Fence,
-        points: Vec<PointRecord>,
-        now: Timestamp,
-    ) -> Result<(u64, Moved)>;
-    /// Ends a trial with its result. The same result again is `Ok`; another one is a conflict.
-    async fn attempt_complete(&self, fence: Fence, finish: Finish, now: Timestamp) -> Result<Moved>;
-    /// Ends an attempt with an error; `jitter` in `[0, 1)` spreads the retries.
-    async fn attempt_fail(
-        &self,
-        fence: Fence,
-        reason: String,
-        retryable: bool,
-        jitter: f64,
-        now: Timestamp,
-    ) -> Result<Moved>;
-    /// Gives a trial back.
-    async fn attempt_release(&self, fence: Fence, reason: String, now: Timestamp) -> Result<Moved>;
-    /// Takes a checkpoint over, whose file must be safe on the disk, unless the trial has one of a later step; returns
-    /// the newest. [`StoreError::Gap`] when points before it are missing.
-    async fn attempt_checkpoint(
-        &self,
-        fence: Fence,
-        record: CheckpointRecord,
-        now: Timestamp,
-    ) -> Result<CheckpointRecord>;
-    /// The newest checkpoint of the trial that an open attempt holds.
-    async fn attempt_checkpoint_held(&self, fence: Fence) -> Result<Option<CheckpointRecord>>;
-    /// Lets an attempt that has logged nothing begin with the points before its trial's checkpoint; returns the next
-    /// `seq` expected. A repeat is `Ok`; another hash, or an attempt that has begun, is a conflict.
-    async fn attempt_resume(&self, fence: Fence, hash: String, now: Timestamp) -> Result<(u64, Moved)>;
-    /// Forgets the checkpoints with this hash: their bytes are lost.
-    async fn checkpoint_forget(&self, hash: String) -> Result<()>;
-    /// The hashes of all checkpoints that are kept.
-    async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>>;
     /// Takes over a file that an attempt hands over, which must be safe on the disk. The same again is `Ok`; another one
     /// under the same name is a conflict.
     async fn attempt_snapshot(&self, fence: Fence, record: SnapshotRecord, now: Timestamp) -> Result<()>;
@@ -215,8 +126,6 @@ pub trait Store: Send + Sync {
     async fn trial_snapshots(&self, id: TrialId) -> Result<Vec<SnapshotRecord>>;
     /// The hashes of all snapshots.
     async fn snapshot_hashes(&self) -> Result<BTreeSet<String>>;
-    /// Takes back every lease that has expired, stalled or overrun.
-    async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>>;
 
     /// All workers, most recently heard of first.
     async fn worker_list(&self) -> Result<Vec<WorkerRecord>>;

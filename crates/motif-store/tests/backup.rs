@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use motif_store::{
-    Store, StoreError,
+    Queue, Store, StoreError,
     conformance::World,
     sqlite::{self, Options, SqliteStore},
 };

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use motif_store::{
-    Store, StoreError,
+    Queue, Store, StoreError,
     conformance::World,
     records::{Fence, PointRecord, Steer},
     sqlite::{Options, SqliteStore},

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use motif_store::{
-    Result, StoreError,
+    Result, Store, StoreError,
     conformance::World,
     records::{AmendOutcome, Fence, Finish, Moved, NewControl, NewSweep, PointRecord, Steer, StoppedAt},
     sqlite::{Options, SqliteStore},
@@ -466,7 +466,7 @@ async fn live(acts: Vec<Act>) {
     let store = SqliteStore::open(&dir.path().join("motif.db"), Options { readers: 1, ..Options::default() })
         .await
         .unwrap();
-    let mut world = World::new(Arc::new(store));
+    let mut world = World::new(Arc::new(store) as Arc<dyn Store>);
     let sweeps = [submit_halving(&world).await, submit_big(&world).await];
     let mut model = Model::new(&sweeps, world.now);
     for (number, next) in acts.into_iter().enumerate() {

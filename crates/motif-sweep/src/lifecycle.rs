@@ -355,11 +355,12 @@ fn claim(life: &Life, now: Timestamp, policy: &Policy) -> Result<Transition, Ref
 fn heartbeat(life: &Life, step: u64, now: Timestamp, policy: &Policy) -> Result<Transition, Refusal> {
     let lease = life.lease.as_ref().ok_or(Refusal::Stale)?;
     let risen = step > lease.step;
+    // Times that lie ahead are from before the clock was set back: kept, they would hold up stall and overrun.
     let lease = LeaseLife {
         expires_at: now + seconds(policy.lease_ttl_s),
-        progressed_at: if risen { now } else { lease.progressed_at },
+        progressed_at: if risen { now } else { lease.progressed_at.min(now) },
         step: step.max(lease.step),
-        started_at: lease.started_at,
+        started_at: lease.started_at.min(now),
     };
     Ok(Transition { life: Life { lease: Some(lease), ..life.clone() }, ended: None })
 }

@@ -1,5 +1,5 @@
-//! Tests only: a real server in this process with a fake clock, callers with tokens, a worker that trains nothing, and
-//! builders of requests.
+//! Tests only: a real server in this process with a fake clock, callers with tokens, a worker that trains nothing,
+//! builders of requests; and the simulation, which has none of these.
 //!
 //! It knows no test: it only makes the world that a test acts in, and panics with a message when that fails.
 
@@ -7,6 +7,7 @@ pub mod app;
 pub mod build;
 pub mod caller;
 pub mod clock;
+pub mod simulation;
 pub mod worker;
 pub mod wrong;
 

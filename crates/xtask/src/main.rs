@@ -6,6 +6,7 @@ mod demo;
 mod motif;
 mod openapi;
 mod process;
+mod simulate;
 mod soak;
 mod steps;
 mod tools;
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Bench),
     /// Kill servers and workers at random under load, and look whether every promise holds.
     Soak(soak::Soak),
+    /// Simulate a server, workers and faults from seeds, and look whether every promise of the queue holds.
+    Simulate(simulate::Simulate),
     /// Write web/openapi.json, and the dashboard's types from it.
     Openapi,
 }
@@ -68,6 +71,7 @@ async fn run(task: Task) -> anyhow::Result<bool> {
         Task::Arrows => arrows::run(),
         Task::Bench(bench) => bench::run(&bench, &mut stop).await,
         Task::Soak(soak) => soak::run(&soak, &mut stop).await,
+        Task::Simulate(simulate) => simulate::run(&simulate, &mut stop).await,
         Task::Openapi => openapi::run(&mut stop).await,
     }
 }

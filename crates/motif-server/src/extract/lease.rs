@@ -29,7 +29,9 @@ impl<S: Send + Sync> FromRequestParts<S> for LeaseFence {
     }
 }
 
-fn split(token: &str) -> Option<(u64, &str)> {
+/// The epoch and the secret in a lease's token; the attempt's number is for people.
+#[must_use]
+pub fn split(token: &str) -> Option<(u64, &str)> {
     let mut parts = token.splitn(3, '.');
     let epoch = parts.next()?.parse().ok()?;
     let _attempt: u32 = parts.next()?.parse().ok()?;
@@ -39,12 +41,14 @@ fn split(token: &str) -> Option<(u64, &str)> {
 }
 
 /// A lease's token.
-pub(crate) fn token(epoch: u64, attempt: u32, secret: &str) -> String {
+#[must_use]
+pub fn token(epoch: u64, attempt: u32, secret: &str) -> String {
     format!("{epoch}.{attempt}.{secret}")
 }
 
 /// The secret of a claim's lease number `index`: derived, so that a repeated claim gets the same one.
-pub(crate) fn secret(claim_secret: &[u8; 32], claim_id: uuid::Uuid, index: u32) -> String {
+#[must_use]
+pub fn secret(claim_secret: &[u8; 32], claim_id: uuid::Uuid, index: u32) -> String {
     let mut material = Vec::with_capacity(52);
     material.extend_from_slice(claim_secret);
     material.extend_from_slice(claim_id.as_bytes());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use motif_sweep::lifecycle::TrialState;
 
 use super::world::{World, assert_conflict, assert_stale, finish, point};
-use crate::{Store, StoreError, records::CheckpointRecord};
+use crate::{Queue, StoreError, records::CheckpointRecord};
 
 fn checkpoint(step: u64, points: u64) -> CheckpointRecord {
     let hash = blake3::hash(&step.to_le_bytes()).to_hex().to_string();
@@ -13,7 +13,7 @@ fn checkpoint(step: u64, points: u64) -> CheckpointRecord {
 }
 
 /// The newest step is kept; points before it must be there; a stale lease saves nothing.
-pub async fn checkpoints_follow_their_points(store: Arc<dyn Store>) {
+pub async fn checkpoints_follow_their_points(store: Arc<dyn Queue>) {
     let mut world = World::new(store.clone());
     world.submit(1, 1).await;
     let leased = world.claim_one().await;
@@ -40,7 +40,7 @@ pub async fn checkpoints_follow_their_points(store: Arc<dyn Store>) {
 }
 
 /// An attempt that resumes begins with the points before the checkpoint, once, and at its step.
-pub async fn resumed_attempts_begin_with_earlier_points(store: Arc<dyn Store>) {
+pub async fn resumed_attempts_begin_with_earlier_points(store: Arc<dyn Queue>) {
     let world = World::new(store.clone());
     world.submit(1, 1).await;
     let first = world.claim_one().await;
@@ -72,7 +72,7 @@ pub async fn resumed_attempts_begin_with_earlier_points(store: Arc<dyn Store>) {
 }
 
 /// An attempt that cannot use the checkpoint begins at 0; what is lost is forgotten; a result ends it.
-pub async fn checkpoints_end_with_their_trial(store: Arc<dyn Store>) {
+pub async fn checkpoints_end_with_their_trial(store: Arc<dyn Queue>) {
     let world = World::new(store.clone());
     world.submit(1, 2).await;
     let leases = world.claim(2).await;

@@ -10,7 +10,7 @@ use motif_sweep::{
 
 use super::world::{World, assert_conflict, finish};
 use crate::{
-    Store, StoreError,
+    Queue, Store, StoreError,
     records::{
         AmendOutcome, IdempotencyKey, NewAmendment, NewControl, NewSweep, NewTrial, Steer, Steered,
         UntilProgress,
@@ -97,7 +97,7 @@ pub async fn amendments_need_a_sweep_that_may_run(store: Arc<dyn Store>) {
 }
 
 /// Higher priority first, then older sweeps, then position.
-pub async fn priorities_order_claims(store: Arc<dyn Store>) {
+pub async fn priorities_order_claims(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let oldest = world.submit(1, 3).await;
     let older = world.submit(1, 1).await;

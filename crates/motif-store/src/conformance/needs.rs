@@ -6,14 +6,14 @@ use motif_sweep::ids::SweepId;
 
 use super::world::World;
 use crate::{
-    Store,
+    Queue, Store,
     records::{Claim, Leased, Steer},
 };
 
 const GIB: u64 = 1 << 30;
 
 /// Claims, after asking whether that is of use, which must be answered alike.
-async fn claim(world: &World, claim: Claim) -> Vec<Leased> {
+async fn claim<Q: Queue + ?Sized>(world: &World<Q>, claim: Claim) -> Vec<Leased> {
     let asked = world.store.trial_claimable(&claim.worker.abilities, world.now).await.expect("an answer");
     let leased = world.store.trial_claim(claim, world.now).await.expect("a claim is answered");
     assert_eq!(asked, !leased.is_empty(), "what can be claimed is claimed");
@@ -25,7 +25,7 @@ fn sweeps(leased: &[Leased]) -> Vec<SweepId> {
 }
 
 /// A worker takes a sweep's trials when it has all its labels and no less than its memory.
-pub async fn needs_are_met_by_labels_and_memory(store: Arc<dyn Store>) {
+pub async fn needs_are_met_by_labels_and_memory(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = world.submit_needing(1, 3, &["big", "gpu"], Some(8 * GIB)).await;
     let stored = world.store.sweep_get(sweep.id).await.expect("the sweep is stored");
@@ -50,7 +50,7 @@ pub async fn needs_are_met_by_labels_and_memory(store: Arc<dyn Store>) {
 
 /// Neither priority nor age nor fair sharing lets a sweep that a worker cannot take stand before those that it can; for
 /// a worker that can take all, they count as ever.
-pub async fn sweeps_for_others_hold_up_nobody(store: Arc<dyn Store>) {
+pub async fn sweeps_for_others_hold_up_nobody(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let picky = world.submit_needing(1, 8, &["big"], None).await;
     let first = world.submit(1, 4).await;
@@ -71,7 +71,7 @@ pub async fn sweeps_for_others_hold_up_nobody(store: Arc<dyn Store>) {
 }
 
 /// A claim that is repeated is answered with its leases, although the worker would not get them now.
-pub async fn repeated_claims_keep_their_leases_whatever_the_worker_has_now(store: Arc<dyn Store>) {
+pub async fn repeated_claims_keep_their_leases_whatever_the_worker_has_now(store: Arc<dyn Queue>) {
     let world = World::new(store);
     world.submit_needing(1, 2, &["big"], Some(GIB)).await;
     let first = world.claim_with(2, &["big"], Some(GIB));

@@ -9,12 +9,12 @@ use motif_sweep::{
 
 use super::world::{World, assert_conflict};
 use crate::{
-    Store, StoreError,
+    Queue, StoreError,
     records::{IdempotencyKey, Leased, NewSweep, Submitted},
 };
 
 /// A submission that fails leaves nothing behind.
-pub async fn submissions_are_all_or_none(store: Arc<dyn Store>) {
+pub async fn submissions_are_all_or_none(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let good = world.sweep(2, 2);
     let mut twice = world.sweep(2, 2);
@@ -46,7 +46,7 @@ pub async fn submissions_are_all_or_none(store: Arc<dyn Store>) {
 }
 
 /// The same key stands for the same submission.
-pub async fn submissions_are_idempotent(store: Arc<dyn Store>) {
+pub async fn submissions_are_idempotent(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let key = |body: &str| {
         Some(IdempotencyKey { principal: "someone".into(), key: "k".into(), body_hash: body.into() })
@@ -70,7 +70,7 @@ pub async fn submissions_are_idempotent(store: Arc<dyn Store>) {
 }
 
 /// Older sweeps first, then position; never one trial twice.
-pub async fn claims_follow_queue_order(store: Arc<dyn Store>) {
+pub async fn claims_follow_queue_order(store: Arc<dyn Queue>) {
     let world = World::new(store);
     assert!(world.claim(4).await.is_empty());
     let older = world.submit(2, 2).await;
@@ -95,7 +95,7 @@ pub async fn claims_follow_queue_order(store: Arc<dyn Store>) {
 
 /// Sweeps of equal priority share the workers: the one with the fewest trials in training is next, the older of two alike.
 /// A large sweep does not hold up a small one that comes later, however the claims are sized.
-pub async fn sweeps_of_equal_priority_share_fairly(store: Arc<dyn Store>) {
+pub async fn sweeps_of_equal_priority_share_fairly(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let large = world.submit(5, 8).await;
     let first = world.claim(4).await;
@@ -117,7 +117,7 @@ pub async fn sweeps_of_equal_priority_share_fairly(store: Arc<dyn Store>) {
 }
 
 /// A claim whose reply was lost is answered again, with the leases that are still open.
-pub async fn claims_repeat_by_id(store: Arc<dyn Store>) {
+pub async fn claims_repeat_by_id(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     world.submit(1, 5).await;
     let claim = world.claim_of(0, 3);
@@ -144,7 +144,7 @@ pub async fn claims_repeat_by_id(store: Arc<dyn Store>) {
 }
 
 /// Many claims at once lease every trial exactly once.
-pub async fn claims_run_side_by_side(store: Arc<dyn Store>) {
+pub async fn claims_run_side_by_side(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = world.submit(4, 25).await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -168,7 +168,7 @@ pub async fn claims_run_side_by_side(store: Arc<dyn Store>) {
 }
 
 /// A trial that backs off lets the ones behind it go first.
-pub async fn backoff_delays_a_claim(store: Arc<dyn Store>) {
+pub async fn backoff_delays_a_claim(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 2).await;
     let first = world.claim_one().await;

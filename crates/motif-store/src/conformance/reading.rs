@@ -1,13 +1,13 @@
 //! Lists, pages, workers, tokens.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use motif_sweep::{ids::TokenId, lifecycle::TrialState};
 
 use super::world::{World, assert_conflict, finish, point};
 use crate::{
     Store, StoreError,
-    records::{TokenRecord, TrialRecord},
+    records::{PointRecord, TokenRecord, TrialRecord},
 };
 
 /// Following the cursors shows every item once and in order.
@@ -98,6 +98,34 @@ pub async fn outcomes_are_the_listed_trials(store: Arc<dyn Store>) {
     let unknown = motif_sweep::ids::SweepId(world.id());
     assert!(matches!(world.store.trial_outcomes(unknown, None).await, Err(StoreError::NotFound(_))));
     assert!(matches!(world.store.sweep_final_names(unknown).await, Err(StoreError::NotFound(_))));
+}
+
+/// What was logged is found by its name, and with the attempt that replaces another its points are gone.
+pub async fn curves_are_found_by_name(store: Arc<dyn Store>) {
+    let mut world = World::new(store);
+    let sweep = world.submit(2, 1).await;
+    let leases = world.claim(2).await;
+    let mut wide = point(3, f64::NAN);
+    wide.values.insert("cos_motif.1".into(), -1.0e-300);
+    let points = vec![point(0, 2.0), point(1, 1.0), point(2, 0.5), wide];
+    world.store.attempt_points(world.fence(&leases[0]), points, world.now).await.expect("stored");
+    let other = world.fence(&leases[1]);
+    let only = PointRecord {
+        values: BTreeMap::from([("a".into(), 3.0), ("cos_motif.1".into(), 4.0)]),
+        ..point(0, 0.0)
+    };
+    world.store.attempt_points(other, vec![only], world.now).await.expect("stored");
+    let names = world.store.sweep_metric_names(sweep.id).await.expect("stored");
+    assert_eq!(names, ["a", "cos_motif.1", "train_loss"]);
+    let curve = world.store.sweep_curve(sweep.id, "cos_motif.1").await.expect("stored");
+    let seen: Vec<_> = curve.iter().map(|s| (s.condition, s.seed, s.step, s.epoch, s.value)).collect();
+    assert_eq!(seen, [(0, 0, 30, 0.75, -1.0e-300), (1, 0, 0, 0.0, 4.0)]);
+    assert!(world.store.sweep_curve(sweep.id, "nothing").await.expect("stored").is_empty());
+
+    world.wait_s(31);
+    world.store.attempts_reap(0.0, world.now).await.expect("a look");
+    world.claim(2).await;
+    assert!(world.store.sweep_curve(sweep.id, "train_loss").await.expect("stored").is_empty());
 }
 
 /// A curve that is read again shows what was logged since, and an attempt that replaces another replaces its points.

@@ -1,6 +1,6 @@
 //! What workers report of their leases, and what happens when they no longer do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use motif_sweep::{
     ids::AttemptId,
@@ -9,12 +9,12 @@ use motif_sweep::{
 
 use super::world::{World, assert_conflict, assert_stale, finish, point};
 use crate::{
-    Store, StoreError,
+    Queue, StoreError,
     records::{Fence, Finish, PointRecord, Steer},
 };
 
 /// A heartbeat moves the expiry and the step, and tells of a cancellation.
-pub async fn heartbeats_extend_leases(store: Arc<dyn Store>) {
+pub async fn heartbeats_extend_leases(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 1).await;
     let lease = world.claim_one().await;
@@ -41,7 +41,7 @@ pub async fn heartbeats_extend_leases(store: Arc<dyn Store>) {
 }
 
 /// Every kind of report under every kind of wrong fence is refused and changes nothing.
-pub async fn stale_reports_change_nothing(store: Arc<dyn Store>) {
+pub async fn stale_reports_change_nothing(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     world.submit(1, 1).await;
     let old = world.claim_one().await;
@@ -74,7 +74,7 @@ pub async fn stale_reports_change_nothing(store: Arc<dyn Store>) {
 }
 
 /// A completion ends its trial once; its repetition is the same answer, another result a conflict.
-pub async fn completions_end_trials(store: Arc<dyn Store>) {
+pub async fn completions_end_trials(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(2, 1).await;
     let leases = world.claim(2).await;
@@ -108,7 +108,7 @@ pub async fn completions_end_trials(store: Arc<dyn Store>) {
 }
 
 /// Hours of training are not thrown away because a lease ran out, unless another worker has taken over.
-pub async fn late_completions_count_until_superseded(store: Arc<dyn Store>) {
+pub async fn late_completions_count_until_superseded(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 2).await;
     let leases = world.claim(2).await;
@@ -134,7 +134,7 @@ pub async fn late_completions_count_until_superseded(store: Arc<dyn Store>) {
 }
 
 /// Errors are forgiven up to the budget; a repeated report counts once.
-pub async fn errors_spend_a_budget(store: Arc<dyn Store>) {
+pub async fn errors_spend_a_budget(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 2).await;
     let trial = sweep.trials[0].id;
@@ -162,7 +162,7 @@ pub async fn errors_spend_a_budget(store: Arc<dyn Store>) {
 }
 
 /// A trial that is given back is queued at once, with its counters as they were.
-pub async fn releases_cost_nothing(store: Arc<dyn Store>) {
+pub async fn releases_cost_nothing(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = world.submit(1, 1).await;
     for attempt in 1..=6 {
@@ -182,7 +182,7 @@ pub async fn releases_cost_nothing(store: Arc<dyn Store>) {
 }
 
 /// A lease that ran out is taken back: queued again, dead at the limit, cancelled when flagged.
-pub async fn expired_leases_are_taken_back(store: Arc<dyn Store>) {
+pub async fn expired_leases_are_taken_back(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 1).await;
     let trial = sweep.trials[0].id;
@@ -212,7 +212,7 @@ pub async fn expired_leases_are_taken_back(store: Arc<dyn Store>) {
 }
 
 /// An attempt that is alive but makes no steps, or runs too long, counts as an error.
-pub async fn stalled_and_overrunning_attempts_fail(store: Arc<dyn Store>) {
+pub async fn stalled_and_overrunning_attempts_fail(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let stalls = Policy { stall_timeout_s: 50, failures_max: 0, ..Policy::default() };
     let overruns = Policy { runtime_max_s: 100, failures_max: 0, stall_timeout_s: 0, ..Policy::default() };
@@ -237,9 +237,9 @@ pub async fn stalled_and_overrunning_attempts_fail(store: Arc<dyn Store>) {
 }
 
 /// Points are stored once, without gaps, and come back as they were.
-pub async fn metrics_arrive_once_and_in_order(store: Arc<dyn Store>) {
+pub async fn metrics_arrive_once_and_in_order(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
-    let sweep = world.submit(2, 1).await;
+    world.submit(2, 1).await;
     let leases = world.claim(2).await;
     let fence = world.fence(&leases[0]);
     let send = |points| world.store.attempt_points(fence, points, world.now);
@@ -259,28 +259,14 @@ pub async fn metrics_arrive_once_and_in_order(store: Arc<dyn Store>) {
     assert!(points[3].values["train_loss"].is_nan());
     assert_eq!(points[3].values["cos_motif.1"], -1.0e-300);
 
-    let other = world.fence(&leases[1]);
-    let only = PointRecord {
-        values: BTreeMap::from([("a".into(), 3.0), ("cos_motif.1".into(), 4.0)]),
-        ..point(0, 0.0)
-    };
-    world.store.attempt_points(other, vec![only], world.now).await.expect("stored");
-    let names = world.store.sweep_metric_names(sweep.id).await.expect("stored");
-    assert_eq!(names, ["a", "cos_motif.1", "train_loss"]);
-    let curve = world.store.sweep_curve(sweep.id, "cos_motif.1").await.expect("stored");
-    let seen: Vec<_> = curve.iter().map(|s| (s.condition, s.seed, s.step, s.epoch, s.value)).collect();
-    assert_eq!(seen, [(0, 0, 30, 0.75, -1.0e-300), (1, 0, 0, 0.0, 4.0)]);
-    assert!(world.store.sweep_curve(sweep.id, "nothing").await.expect("stored").is_empty());
-
     world.wait_s(31);
     world.store.attempts_reap(0.0, world.now).await.expect("a look");
     world.claim(2).await;
     assert_eq!(world.store.trial_points(leases[0].trial_id).await.expect("stored"), (2, vec![]));
-    assert!(world.store.sweep_curve(sweep.id, "train_loss").await.expect("stored").is_empty());
 }
 
 /// A clock that is set back holds nothing up: a dead worker's lease still ends after one TTL, a retry still comes.
-pub async fn clocks_set_back_delay_nothing(store: Arc<dyn Store>) {
+pub async fn clocks_set_back_delay_nothing(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 3).await;
     let leases = world.claim(2).await;
@@ -296,4 +282,31 @@ pub async fn clocks_set_back_delay_nothing(store: Arc<dyn Store>) {
     let reaped = world.store.attempts_reap(0.0, world.now).await.expect("a look");
     assert_eq!(reaped.len(), 3);
     assert_eq!(world.recount(sweep.id).await.of(TrialState::Queued), 3);
+}
+
+/// A clock that is set forward and back between two looks of the reaper holds nothing up either: neither the lease that
+/// was given in between, nor the look whether a trial makes steps.
+pub async fn clocks_that_jump_twice_delay_nothing(store: Arc<dyn Queue>) {
+    let mut world = World::new(store);
+    let stalls = Policy { stall_timeout_s: 50, ..Policy::default() };
+    world.submit_with(1, 2, stalls).await;
+    assert!(world.store.attempts_reap(0.0, world.now).await.expect("a look").is_empty());
+    world.wait_s(3600);
+    let leases = world.claim(2).await;
+    let hangs = world.fence(&leases[1]);
+    world.store.attempt_heartbeat(hangs, 1, None, world.now).await.expect("alive");
+    world.wait_s(-3590);
+    // One worker is dead; the other is heard of before the reaper may look, and makes no more steps.
+    let mut reaped = Vec::new();
+    for _ in 0..8 {
+        if reaped.len() < 2 {
+            world.store.attempt_heartbeat(hangs, 1, None, world.now).await.expect("alive");
+        }
+        let found = world.store.attempts_reap(0.0, world.now).await.expect("a look");
+        reaped.extend(found.into_iter().map(|(attempt, _)| attempt));
+        world.wait_s(10);
+    }
+    assert_eq!(reaped, [leases[0].attempt_id, leases[1].attempt_id]);
+    let attempts = world.store.trial_attempts(leases[1].trial_id).await.expect("stored");
+    assert_eq!(attempts[0].outcome, Some(AttemptOutcome::TimedOut));
 }

@@ -6,12 +6,12 @@ use motif_sweep::{ids::SweepId, lifecycle::TrialState};
 
 use super::world::{World, assert_stale, finish};
 use crate::{
-    Store, StoreError,
+    Queue, StoreError,
     records::{Steer, Steered},
 };
 
 /// A paused sweep starts nothing new, and does not hold up the others.
-pub async fn pausing_stops_claims(store: Arc<dyn Store>) {
+pub async fn pausing_stops_claims(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let paused = world.submit(1, 2).await;
     let other = world.submit(1, 1).await;
@@ -35,7 +35,7 @@ pub async fn pausing_stops_claims(store: Arc<dyn Store>) {
 }
 
 /// Cancelling ends what waits and flags what runs; a result that comes all the same counts.
-pub async fn cancelling_ends_or_flags(store: Arc<dyn Store>) {
+pub async fn cancelling_ends_or_flags(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = world.submit(1, 6).await;
     let leases = world.claim(4).await;
@@ -61,7 +61,7 @@ pub async fn cancelling_ends_or_flags(store: Arc<dyn Store>) {
 }
 
 /// A retry queues what failed, died or was cancelled, with fresh budgets and rising attempts.
-pub async fn retrying_starts_over(store: Arc<dyn Store>) {
+pub async fn retrying_starts_over(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = world.submit(1, 4).await;
     let leases = world.claim(3).await;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::world::{World, assert_conflict, assert_stale, finish, point};
 use crate::{
-    Store,
+    Queue,
     records::{Fence, Finish, Moved, NewSweep, PointRecord, Steer, StopDecision, StoppedAt},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const HALVING: Test = Test::Asha { reduction: 2 };
 
 /// Stores a sweep of one seed whose trials have eight epochs.
-async fn submit(world: &World, conditions: u32, test: Test) -> NewSweep {
+async fn submit(world: &World<dyn Queue>, conditions: u32, test: Test) -> NewSweep {
     let mut sweep = world.sweep(conditions, 1);
     sweep.stop = Some(Rule { metric: "train_accuracy".into(), min_epochs: 1, test });
     for condition in &mut sweep.conditions {
@@ -38,7 +38,7 @@ fn ends(epoch: u32, value: f64) -> PointRecord {
     }
 }
 
-async fn log(world: &World, fence: Fence, points: Vec<PointRecord>) -> Moved {
+async fn log(world: &World<dyn Queue>, fence: Fence, points: Vec<PointRecord>) -> Moved {
     world.store.attempt_points(fence, points, world.now).await.expect("stored").1
 }
 
@@ -48,7 +48,7 @@ fn stopped(step: u64) -> Finish {
 
 /// A trial that is not good enough at a rung hears so in the answer to its points and to its heartbeats, and ends as
 /// stopped: counted, with where and why, and for good.
-pub async fn rungs_stop_trials_that_end_as_stopped(store: Arc<dyn Store>) {
+pub async fn rungs_stop_trials_that_end_as_stopped(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = submit(&world, 3, HALVING).await;
     let leases = world.claim(3).await;
@@ -95,7 +95,7 @@ pub async fn rungs_stop_trials_that_end_as_stopped(store: Arc<dyn Store>) {
 }
 
 /// The same points again get the same answer, whatever the others have reported meanwhile.
-pub async fn repeated_points_get_the_same_answer(store: Arc<dyn Store>) {
+pub async fn repeated_points_get_the_same_answer(store: Arc<dyn Queue>) {
     let world = World::new(store);
     submit(&world, 4, HALVING).await;
     let fences: Vec<_> = world.claim(4).await.iter().map(|lease| world.fence(lease)).collect();
@@ -118,7 +118,7 @@ pub async fn repeated_points_get_the_same_answer(store: Arc<dyn Store>) {
 }
 
 /// A trial that was to stop when its worker died stops at the same point of its next attempt, which is not judged anew.
-pub async fn decisions_hold_for_later_attempts(store: Arc<dyn Store>) {
+pub async fn decisions_hold_for_later_attempts(store: Arc<dyn Queue>) {
     let mut world = World::new(store);
     let sweep = submit(&world, 2, HALVING).await;
     let first = world.claim(2).await;
@@ -162,7 +162,7 @@ pub async fn decisions_hold_for_later_attempts(store: Arc<dyn Store>) {
 }
 
 /// No worker ends a trial early by itself.
-pub async fn stopped_trials_need_a_decision(store: Arc<dyn Store>) {
+pub async fn stopped_trials_need_a_decision(store: Arc<dyn Queue>) {
     let world = World::new(store);
     let sweep = submit(&world, 2, HALVING).await;
     let without = world.submit(1, 1).await;
@@ -180,7 +180,7 @@ pub async fn stopped_trials_need_a_decision(store: Arc<dyn Store>) {
 }
 
 /// The median rule holds the best value so far against the averages of those that have got as far.
-pub async fn medians_stop_trials_too(store: Arc<dyn Store>) {
+pub async fn medians_stop_trials_too(store: Arc<dyn Queue>) {
     let world = World::new(store);
     submit(&world, 4, Test::Median { min_trials: 2 }).await;
     let fences: Vec<_> = world.claim(4).await.iter().map(|lease| world.fence(lease)).collect();

@@ -18,7 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    Result, Store, StoreError,
+    Queue, Result, Store, StoreError,
     records::{
         Claim, ConditionRecord, Counts, Fence, Finish, LeaseOffer, Leased, NewAmendment, NewControl,
         NewSweep, NewTrial, PointRecord, TrialRecord, WorkerSeen,
@@ -26,18 +26,18 @@ use crate::{
 };
 
 /// A store and what the checks need around it.
-pub struct World {
+pub struct World<Q: ?Sized = dyn Store> {
     /// The store under test.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<Q>,
     /// The server's clock.
     pub now: Timestamp,
     next_id: AtomicU64,
 }
 
-impl World {
+impl<Q: Queue + ?Sized> World<Q> {
     /// A world around an empty store.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<Q>) -> Self {
         let now = Timestamp::from_second(1_800_000_000).expect("a time within jiff's range");
         Self { store, now, next_id: AtomicU64::new(1) }
     }

@@ -14,6 +14,7 @@ mod lists;
 mod needs;
 mod open;
 mod points;
+mod queue;
 mod reports;
 mod rows;
 mod snapshots;
@@ -36,9 +37,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use motif_sweep::{
-    ids::{AttemptId, SweepId, TokenId, TrialId},
-    lifecycle::{Event, TrialState},
-    requires::Abilities,
+    ids::{SweepId, TokenId, TrialId},
     until::UntilState,
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -48,10 +47,9 @@ use self::{rows::Columns, writer::Writer};
 use crate::{
     Result, Store, StoreError,
     records::{
-        AmendOutcome, AmendmentRecord, AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts,
-        CurveSample, Fence, Finish, IdempotencyKey, Leased, Moved, NewAmendment, NewSweep, NewTrial, Page,
-        PointRecord, ResultRecord, SnapshotRecord, Steer, Steered, Submitted, SweepRecord, TokenRecord,
-        TrialRecord, WorkerRecord,
+        AmendOutcome, AmendmentRecord, ConditionRecord, CurveSample, Fence, IdempotencyKey, NewAmendment,
+        NewTrial, Page, ResultRecord, SnapshotRecord, Steered, SweepRecord, TokenRecord, TrialRecord,
+        WorkerRecord,
     },
 };
 
@@ -76,8 +74,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     epoch: u64,
     curves: curves::Cache,
-    /// The latest `now` of a reap, to notice that the clock was set back; before the first, later than any.
-    reaped_at_ms: AtomicI64,
+    /// The latest `now` since the last reap, to notice that the clock was set back; before the first, later than any.
+    latest_ms: AtomicI64,
 }
 
 impl SqliteStore {
@@ -100,14 +98,19 @@ impl SqliteStore {
         let epoch = row.uint("value")?;
         let readers = open::connect_readers(&path, options.readers).await?;
         let writer = Writer::start(path, conn, lock);
-        let reaped_at_ms = AtomicI64::new(i64::MAX);
-        Ok(Self { writer, readers, epoch, curves: curves::Cache::default(), reaped_at_ms })
+        let latest_ms = AtomicI64::new(i64::MAX);
+        Ok(Self { writer, readers, epoch, curves: curves::Cache::default(), latest_ms })
     }
 
     /// Finishes what is queued, closes the file and lets go of its lock; later calls are refused.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.stop().await;
+    }
+
+    /// Takes note of a time that leases or retries are given by.
+    fn saw(&self, now: Timestamp) {
+        self.latest_ms.fetch_max(now.as_millisecond(), Ordering::Relaxed);
     }
 
     /// A short transaction, so that several statements see one state.
@@ -118,10 +121,6 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
     async fn ready(&self) -> Result<()> {
         if !self.writer.is_running() {
             return Err(StoreError::Unavailable("the store is closed".into()));
@@ -136,21 +135,6 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn sweep_create(
-        &self,
-        sweep: NewSweep,
-        key: Option<IdempotencyKey>,
-        now: Timestamp,
-    ) -> Result<Submitted> {
-        self.writer
-            .run(move |conn| Box::pin(async move { sweeps::create(conn, &sweep, key.as_ref(), now).await }))
-            .await
-    }
-
-    async fn sweep_get(&self, id: SweepId) -> Result<SweepRecord> {
-        sweeps::get(&mut *self.read().await?, id).await
-    }
-
     async fn sweep_list(
         &self,
         before: Option<SweepId>,
@@ -158,23 +142,6 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Page<SweepRecord, SweepId>> {
         sweeps::list(&mut *self.read().await?, before, verifications, limit).await
-    }
-
-    async fn sweep_conditions(&self, id: SweepId) -> Result<Vec<(ConditionRecord, Counts)>> {
-        sweeps::conditions(&mut *self.read().await?, id).await
-    }
-
-    async fn sweep_steer(
-        &self,
-        id: SweepId,
-        steer: Steer,
-        principal: &str,
-        now: Timestamp,
-    ) -> Result<Steered> {
-        let principal = principal.to_owned();
-        self.writer
-            .run(move |conn| Box::pin(async move { steering::steer(conn, id, steer, &principal, now).await }))
-            .await
     }
 
     async fn sweep_run_holes(
@@ -239,34 +206,12 @@ impl Store for SqliteStore {
         control::results(&mut *self.read().await?, id).await
     }
 
-    async fn trial_get(&self, id: TrialId) -> Result<TrialRecord> {
-        trials::get(&mut *self.read().await?, id).await
-    }
-
     async fn trial_condition(&self, id: TrialId) -> Result<ConditionRecord> {
         trials::condition(&mut *self.read().await?, id).await
     }
 
-    async fn trial_list(
-        &self,
-        sweep: SweepId,
-        state: Option<TrialState>,
-        from: u64,
-        limit: u32,
-    ) -> Result<Page<TrialRecord, u64>> {
-        trials::list(&mut *self.read().await?, sweep, state, from, limit).await
-    }
-
     async fn trial_outcomes(&self, sweep: SweepId, metric: Option<&str>) -> Result<Vec<TrialRecord>> {
         trials::outcomes(&mut *self.read().await?, sweep, metric).await
-    }
-
-    async fn trial_attempts(&self, id: TrialId) -> Result<Vec<AttemptRecord>> {
-        trials::attempts(&mut *self.read().await?, id).await
-    }
-
-    async fn trial_points(&self, id: TrialId) -> Result<(u32, Vec<PointRecord>)> {
-        points::of_trial(&mut *self.read().await?, id).await
     }
 
     async fn sweep_metric_names(&self, id: SweepId) -> Result<Vec<String>> {
@@ -279,100 +224,6 @@ impl Store for SqliteStore {
 
     async fn sweep_curve(&self, id: SweepId, metric: &str) -> Result<Vec<CurveSample>> {
         curves::of_sweep(&mut *self.read().await?, &self.curves, id, metric).await
-    }
-
-    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool> {
-        claims::claimable(&mut *self.read().await?, worker, now).await
-    }
-
-    async fn trial_claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<Leased>> {
-        self.writer.ask(claims::Claiming { epoch: self.epoch, claim, now }).await
-    }
-
-    async fn attempt_heartbeat(
-        &self,
-        fence: Fence,
-        step: u64,
-        total_steps: Option<u64>,
-        now: Timestamp,
-    ) -> Result<Moved> {
-        self.writer.ask(reports::Heartbeat { epoch: self.epoch, fence, step, total_steps, now }).await
-    }
-
-    async fn attempt_points(
-        &self,
-        fence: Fence,
-        points: Vec<PointRecord>,
-        now: Timestamp,
-    ) -> Result<(u64, Moved)> {
-        self.writer.ask(points::Append { epoch: self.epoch, fence, points, now }).await
-    }
-
-    async fn attempt_complete(&self, fence: Fence, finish: Finish, now: Timestamp) -> Result<Moved> {
-        self.writer.ask(reports::Complete { epoch: self.epoch, fence, finish, now }).await
-    }
-
-    async fn attempt_fail(
-        &self,
-        fence: Fence,
-        reason: String,
-        retryable: bool,
-        jitter: f64,
-        now: Timestamp,
-    ) -> Result<Moved> {
-        let epoch = self.epoch;
-        let event = Event::Fail { retryable, jitter };
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move { reports::give_up(conn, epoch, &fence, event, &reason, now).await })
-            })
-            .await
-    }
-
-    async fn attempt_release(&self, fence: Fence, reason: String, now: Timestamp) -> Result<Moved> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| {
-                Box::pin(
-                    async move { reports::give_up(conn, epoch, &fence, Event::Release, &reason, now).await },
-                )
-            })
-            .await
-    }
-
-    async fn attempt_checkpoint(
-        &self,
-        fence: Fence,
-        record: CheckpointRecord,
-        now: Timestamp,
-    ) -> Result<CheckpointRecord> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move { checkpoints::save(conn, epoch, &fence, record, now).await })
-            })
-            .await
-    }
-
-    async fn attempt_checkpoint_held(&self, fence: Fence) -> Result<Option<CheckpointRecord>> {
-        checkpoints::held(&mut *self.read().await?, self.epoch, &fence).await
-    }
-
-    async fn attempt_resume(&self, fence: Fence, hash: String, now: Timestamp) -> Result<(u64, Moved)> {
-        let epoch = self.epoch;
-        self.writer
-            .run(move |conn| {
-                Box::pin(async move { checkpoints::resume(conn, epoch, &fence, &hash, now).await })
-            })
-            .await
-    }
-
-    async fn checkpoint_forget(&self, hash: String) -> Result<()> {
-        self.writer.run(move |conn| Box::pin(async move { checkpoints::forget(conn, &hash).await })).await
-    }
-
-    async fn checkpoint_hashes(&self) -> Result<BTreeSet<String>> {
-        checkpoints::hashes(&mut *self.read().await?).await
     }
 
     async fn attempt_snapshot(&self, fence: Fence, record: SnapshotRecord, now: Timestamp) -> Result<()> {
@@ -390,28 +241,6 @@ impl Store for SqliteStore {
 
     async fn snapshot_hashes(&self) -> Result<BTreeSet<String>> {
         snapshots::hashes(&mut *self.read().await?).await
-    }
-
-    async fn attempts_reap(&self, jitter: f64, now: Timestamp) -> Result<Vec<(AttemptId, Moved)>> {
-        let now_ms = now.as_millisecond();
-        if self.reaped_at_ms.swap(now_ms, Ordering::Relaxed) > now_ms {
-            self.writer
-                .run(move |conn| Box::pin(async move { reports::clock_set_back(conn, now).await }))
-                .await?;
-        }
-        let mut reaped = Vec::new();
-        // In portions, so that workers' reports get in between.
-        loop {
-            let portion = self
-                .writer
-                .run(move |conn| Box::pin(async move { reports::reap(conn, jitter, now).await }))
-                .await?;
-            let last = portion.len() < reports::REAPED_AT_ONCE_MAX;
-            reaped.extend(portion);
-            if last {
-                return Ok(reaped);
-            }
-        }
     }
 
     async fn worker_list(&self) -> Result<Vec<WorkerRecord>> {

@@ -12,7 +12,7 @@ use super::{
     Options, SqliteStore, attempts, claims, control, curves, open, points, reports, stopping, sweeps, trials,
     workers,
 };
-use crate::{Store, StoreError, conformance::World};
+use crate::{Queue, Store, StoreError, conformance::World};
 
 struct Opened {
     store: Arc<SqliteStore>,

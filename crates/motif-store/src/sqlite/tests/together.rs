@@ -6,7 +6,7 @@ use motif_sweep::ids::AttemptId;
 
 use super::{Opened, opened};
 use crate::{
-    Store,
+    Queue, Store,
     conformance::World,
     records::{Claim, Fence, Finish, PointRecord},
     sqlite::SqliteStore,
