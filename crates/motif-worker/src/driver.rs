@@ -26,6 +26,7 @@ use crate::{
     core::{CallError, Core, Effect, Fate, Input, LeaseKey, Limits, Notice, Report},
     executor::Executor,
     idle::IdleSlots,
+    journal::Journal,
     observer::Control,
     provenance::{host_name, version},
 };
@@ -47,7 +48,7 @@ pub struct WorkerOptions {
     pub slots: usize,
     /// What it has, by which sweeps choose their workers.
     pub abilities: Abilities,
-    /// Where it keeps datasets.
+    /// Where it keeps datasets, and what the server has not acknowledged.
     pub data_dir: PathBuf,
     /// A trial is saved after each such time of training, so that another worker can go on with it.
     pub checkpoint_every: Duration,
@@ -72,6 +73,8 @@ pub struct WorkerSummary {
     pub released: u64,
     /// Attempts that the server went on without.
     pub dropped: u64,
+    /// Attempts whose training had died with an earlier worker, and whose points and checkpoint were delivered.
+    pub left: u64,
 }
 
 /// Why a worker cannot go on.
@@ -127,6 +130,8 @@ pub async fn run_with_limits(
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(slots).thread_name(|index| format!("trial-{index}"));
     let pool = pool.build().map_err(|source| WorkerError::Threads { source })?;
+    let (journal, left) = Journal::open(&options.data_dir, options.client.server(), limits.spool_bytes_max);
+    let journal = Arc::new(journal);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let WorkerOptions { client, name, abilities, clock, entropy, checkpoint_every, .. } = options;
     let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
@@ -150,14 +155,20 @@ pub async fn run_with_limits(
         client: client.clone(),
         clock: Arc::clone(&clock),
         events,
+        journal: Arc::clone(&journal),
         fetching: tokio::sync::Mutex::default(),
         checkpoint_every,
         runtime: tokio::runtime::Handle::current(),
     };
     let mut seed = [0; 8];
     entropy.fill(&mut seed);
+    let mut core = Core::new(narrow, limits, u64::from_le_bytes(seed));
+    for left in left {
+        core.recover(left, clock.monotonic());
+    }
     let driver = Driver {
-        core: Core::new(narrow, limits, u64::from_le_bytes(seed)),
+        core,
+        journal,
         // The machine repeats by itself, knowing what has become pointless meanwhile.
         client: client.with_retry(RetryPolicy::NONE).with_request_timeout(CALL_TIMEOUT),
         hello,
@@ -175,6 +186,7 @@ pub async fn run_with_limits(
 
 struct Driver {
     core: Core,
+    journal: Arc<Journal>,
     client: Client,
     hello: WorkerHello,
     ids: Ids,
@@ -232,6 +244,7 @@ impl Driver {
     }
 
     fn note(&mut self, input: &Input) {
+        self.journal.note(input);
         match input {
             Input::Ended { attempt, .. } => drop(self.controls.remove(attempt)),
             Input::Claimed { claim, .. } => {
@@ -347,6 +360,7 @@ impl Driver {
             Notice::Started { trial, attempt } => tracing::info!(%trial, %attempt, "trial started"),
             Notice::Ended { trial, fate } => {
                 *self.summary.of_mut(fate) += 1;
+                self.journal.retain(|attempt| self.core.holds(attempt));
                 tracing::info!(%trial, ?fate, "trial ended");
             }
             Notice::ServerLost { reason } => {
@@ -368,6 +382,7 @@ impl WorkerSummary {
             Fate::Failed => &mut self.failed,
             Fate::Released => &mut self.released,
             Fate::Dropped => &mut self.dropped,
+            Fate::Left => &mut self.left,
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     core::{Ending, Input},
     costs::Costs,
     idle::IdleSlots,
+    journal::{Entry, Journal},
     observer::{Control, Reporter},
     provenance::provenance,
     snapshots::{self, Snapshots},
@@ -49,6 +50,7 @@ pub(crate) struct Executor {
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Sender<Input>,
+    pub(crate) journal: Arc<Journal>,
     /// A trial is saved after each such time of training.
     pub(crate) checkpoint_every: Duration,
     /// By which a training's thread makes its calls: to go on from a checkpoint, to hand over snapshots.
@@ -81,6 +83,8 @@ impl Executor {
     pub(crate) fn start(self: &Arc<Self>, lease: Lease) -> Arc<Control> {
         let control = Arc::new(Control::default());
         let (executor, held) = (Arc::clone(self), Arc::clone(&control));
+        // Here and not in the task: the driver may forget an attempt at any moment from now on.
+        let entry = self.journal.begin(&lease);
         tokio::spawn(async move {
             let attempt = lease.attempt_id;
             let prepared = tokio::select! {
@@ -88,9 +92,12 @@ impl Executor {
                 prepared = executor.prepare(lease) => prepared.map_err(Ending::Failed),
             };
             match prepared {
-                Ok(prepared) => executor.train(attempt, prepared, held),
-                // The driver is gone only when nobody waits for the ending.
-                Err(ending) => drop(executor.events.send(Input::Ended { attempt, ending }).await),
+                Ok(prepared) => executor.train(attempt, prepared, held, entry),
+                Err(ending) => {
+                    entry.ended(&ending);
+                    // The driver is gone only when nobody waits for the ending.
+                    drop(executor.events.send(Input::Ended { attempt, ending }).await);
+                }
             }
         });
         control
@@ -215,7 +222,13 @@ impl Executor {
         task.await.map_err(|error| failure(true, format!("reading it failed: {error}")))
     }
 
-    fn train(self: &Arc<Self>, attempt: uuid::Uuid, prepared: Prepared, control: Arc<Control>) {
+    fn train(
+        self: &Arc<Self>,
+        attempt: uuid::Uuid,
+        prepared: Prepared,
+        control: Arc<Control>,
+        entry: Arc<Entry>,
+    ) {
         let executor = Arc::clone(self);
         self.pool.spawn(move || {
             let trained = catch_unwind(AssertUnwindSafe(|| {
@@ -223,6 +236,7 @@ impl Executor {
                     attempt,
                     control,
                     events: executor.events.clone(),
+                    entry: Arc::clone(&entry),
                     clock: Arc::clone(&executor.clock),
                     total_steps: total_steps(&prepared.config, prepared.dataset.train().len()),
                     told_at: executor.clock.monotonic(),
@@ -237,6 +251,7 @@ impl Executor {
             let ending = trained.unwrap_or_else(|panic| {
                 Ending::Failed(failure(false, format!("the training panicked: {}", said(&*panic))))
             });
+            entry.ended(&ending);
             // The driver is gone only when nobody waits for the ending.
             let _ = executor.events.blocking_send(Input::Ended { attempt, ending });
         });

@@ -8,6 +8,7 @@ mod costs;
 mod driver;
 mod executor;
 mod idle;
+mod journal;
 mod observer;
 mod provenance;
 mod snapshots;

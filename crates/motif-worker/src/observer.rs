@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     core::{Input, LoggedPoint},
     costs::Costs,
+    journal::Entry,
     snapshots::Snapshots,
 };
 
@@ -76,6 +77,8 @@ pub(crate) struct Reporter {
     pub(crate) attempt: Uuid,
     pub(crate) control: Arc<Control>,
     pub(crate) events: Sender<Input>,
+    /// What is told is kept on disk first.
+    pub(crate) entry: Arc<Entry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) total_steps: u64,
     pub(crate) told_at: Duration,
@@ -99,11 +102,13 @@ impl Reporter {
     /// Hands over a checkpoint.
     pub(crate) fn keep(&mut self, step: u64, bytes: Vec<u8>) {
         self.kept_at = self.clock.monotonic();
+        self.entry.checkpoint(step, &bytes);
         self.tell(Input::Kept { attempt: self.attempt, step, bytes: bytes.into() });
     }
 
     /// The training goes on from a checkpoint, with so many points before it.
     pub(crate) fn resumed(&self, step: u64, points: u64) {
+        self.entry.resumed(points);
         self.tell(Input::Resumed { attempt: self.attempt, step, points });
     }
 
@@ -121,6 +126,7 @@ impl Observer for Reporter {
             epoch: point.epoch,
             values: values.map(|(name, value)| (name.clone(), Some(*value))).collect(),
         };
+        self.entry.point(&point);
         self.tell(Input::Logged { attempt: self.attempt, point });
     }
 

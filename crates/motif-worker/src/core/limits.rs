@@ -17,6 +17,11 @@ pub struct Limits {
     pub batch_age_max: Duration,
     /// Points held per attempt while the server is away; the training waits when there are more.
     pub spool_points_max: usize,
+    /// Bytes of the spool on disk; what is beyond is in memory alone.
+    pub spool_bytes_max: u64,
+    /// What earlier workers have left is delivered before trials are claimed, but for no longer than this after the
+    /// server's first answer.
+    pub deliver_first_max: Duration,
     /// First delay before a repeat; it doubles.
     pub backoff_min: Duration,
     /// Longest delay before a repeat.
@@ -36,6 +41,8 @@ impl Default for Limits {
             batch_points_max: 200,
             batch_age_max: Duration::from_secs(1),
             spool_points_max: 20_000,
+            spool_bytes_max: 4 << 30,
+            deliver_first_max: Duration::from_secs(60),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(15),
             drain_stop_max: Duration::from_secs(4),

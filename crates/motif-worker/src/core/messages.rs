@@ -1,6 +1,6 @@
 //! What goes into the machine and what comes out.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use motif_wire::{
     metrics::MetricPoint,
@@ -174,6 +174,23 @@ impl fmt::Debug for LeaseKey {
     }
 }
 
+/// What a worker that is gone has left of an attempt, and the server may not have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    /// The attempt.
+    pub key: LeaseKey,
+    /// The trial.
+    pub trial: Uuid,
+    /// How often its lease wants to be extended.
+    pub beat_every: Duration,
+    /// Points, numbered without gaps; the server may have the first ones.
+    pub points: Vec<MetricPoint>,
+    /// Step, points before it and bytes of a checkpoint.
+    pub kept: Option<(u64, u64, Arc<[u8]>)>,
+    /// How it ended; nothing when its training died with the worker.
+    pub report: Option<Report>,
+}
+
 /// What ends an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
@@ -283,6 +300,8 @@ pub enum Fate {
     Released,
     /// The server went on without it; the output was dropped.
     Dropped,
+    /// Its training died with an earlier worker; what that had left is delivered, and the lease runs out.
+    Left,
 }
 
 /// What people want to know.

@@ -17,7 +17,9 @@ use motif_wire::work::{Lease, Release};
 use uuid::Uuid;
 
 pub use limits::Limits;
-pub use messages::{CallError, Effect, Ending, Fate, Input, LeaseKey, LoggedPoint, Notice, Report};
+pub use messages::{
+    CallError, Effect, Ending, Fate, Input, LeaseKey, LoggedPoint, Notice, Recovered, Report,
+};
 
 use claiming::Claiming;
 use limits::Jitter;
@@ -37,6 +39,8 @@ pub struct Core {
     /// When the drain began.
     draining: Option<Duration>,
     server_lost: bool,
+    /// Until when what earlier workers have left comes first; nothing before the server's first answer.
+    delivers_until: Option<Duration>,
     exited: bool,
 }
 
@@ -60,8 +64,21 @@ impl Core {
             claiming: Claiming::default(),
             draining: None,
             server_lost: false,
+            delivers_until: None,
             exited: false,
         }
+    }
+
+    /// Takes over what an earlier worker has left of an attempt, before the first step. Until it is delivered, no trial is
+    /// claimed: it might be the same one.
+    pub fn recover(&mut self, left: Recovered, now: Duration) {
+        self.runs.insert(left.key.attempt, Run::recovered(left, now));
+    }
+
+    /// Whether the attempt is not over.
+    #[must_use]
+    pub fn holds(&self, attempt: Uuid) -> bool {
+        self.runs.contains_key(&attempt)
     }
 
     /// Takes one input and says what to do. `now` is monotonic; after [`Effect::Exit`] nothing more comes.
@@ -70,7 +87,7 @@ impl Core {
         if self.exited {
             return effects;
         }
-        self.watch_server(&input, &mut effects);
+        self.watch_server(&input, now, &mut effects);
         if let Some(CallError::Fatal(reason)) = input.error() {
             self.give_up(reason.clone(), &mut effects);
             return effects;
@@ -90,7 +107,16 @@ impl Core {
         });
         let runs = self.runs.values().filter_map(Run::wake);
         let claim = self.claiming.wake().filter(|_| self.draining.is_none() && self.room() > 0);
+        let claim = claim.and_then(|at| match self.delivering() {
+            true => self.delivers_until.map(|until| at.max(until)),
+            false => Some(at),
+        });
         runs.chain(claim).chain(drain).min()
+    }
+
+    /// Whether there is something left of what earlier workers had not delivered.
+    fn delivering(&self) -> bool {
+        self.runs.values().any(Run::is_recovered)
     }
 
     /// Trials in training, being stopped included.
@@ -221,6 +247,7 @@ impl Core {
         });
         let room = self.room();
         match self.draining {
+            None if self.delivering() && self.delivers_until.is_none_or(|until| now < until) => {}
             None => {
                 let mut cx = Context { now, limits: &self.limits, jitter: &mut self.jitter, effects };
                 self.claiming.poll(room, &mut cx);
@@ -244,7 +271,7 @@ impl Core {
         effects.push(Effect::Exit { fault: Some(reason) });
     }
 
-    fn watch_server(&mut self, input: &Input, effects: &mut Vec<Effect>) {
+    fn watch_server(&mut self, input: &Input, now: Duration, effects: &mut Vec<Effect>) {
         match input.error() {
             Some(CallError::Transient(reason)) if !self.server_lost => {
                 self.server_lost = true;
@@ -256,6 +283,9 @@ impl Core {
             _ => {}
         }
         let answers = input.is_answer() && !matches!(input.error(), Some(CallError::Transient(_)));
+        if answers && self.delivers_until.is_none() {
+            self.delivers_until = Some(now + self.limits.deliver_first_max);
+        }
         if self.server_lost && answers {
             self.server_lost = false;
             effects.push(Effect::Notify(Notice::ServerBack));

@@ -6,7 +6,7 @@ use motif_wire::work::{Failure, HeartbeatReply, Lease, MetricsReply, Release};
 use uuid::Uuid;
 
 use super::{
-    CallError, Context, DRAIN_REASON, Effect, Ending, Fate, LeaseKey, LoggedPoint, Report,
+    CallError, Context, DRAIN_REASON, Effect, Ending, Fate, LeaseKey, LoggedPoint, Recovered, Report,
     keeping::Keeping,
     limits::Repeat,
     spool::{Acknowledged, Spool},
@@ -31,6 +31,8 @@ pub(super) struct Run {
     spool: Spool,
     keeping: Keeping,
     report: Repeat,
+    /// Whether it comes from an earlier worker: then there is time to wait for a server that is away.
+    recovered: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,8 @@ enum Phase {
     Stopping(StopCause),
     /// The points, then the report, are on their way.
     Reporting(Report),
+    /// The points and the checkpoint are on their way; the training died, and the server finds that out by itself.
+    Leaving,
     /// Over.
     Gone(Fate),
 }
@@ -84,7 +88,45 @@ impl Run {
             spool: Spool::new(lease.judged),
             keeping: Keeping::default(),
             report: Repeat::due_at(now),
+            recovered: false,
         }
+    }
+
+    /// What an earlier worker has left: delivered as if this one had trained it. Without an ending no heartbeat keeps the
+    /// lease: that its worker died is to be counted against the trial.
+    pub(super) fn recovered(left: Recovered, now: Duration) -> Self {
+        let Recovered { key, trial, beat_every, points, kept, report } = left;
+        let wants_kept = !matches!(report, Some(Report::Complete(_) | Report::Fail(_)));
+        let after = points.last().map(|point| point.seq + 1);
+        // One whose points are not all there could not be saved.
+        let kept = kept.filter(|(_, before, _)| wants_kept && after.is_none_or(|after| *before <= after));
+        let next_seq = after.or_else(|| kept.as_ref().map(|(_, before, _)| *before)).unwrap_or(0);
+        let step = match &report {
+            Some(Report::Complete(report)) => report.steps,
+            _ => points.last().map_or(0, |point| point.step),
+        };
+        let mut keeping = Keeping::default();
+        if let Some((step, points, bytes)) = kept {
+            keeping.put(step, points, bytes);
+        }
+        Self {
+            key,
+            trial,
+            beat_every,
+            beat: Repeat::due_at(if report.is_some() { now } else { Duration::MAX }),
+            phase: report.map_or(Phase::Leaving, Phase::Reporting),
+            step,
+            total_steps: None,
+            spool: Spool::recovered(points, next_seq),
+            keeping,
+            report: Repeat::due_at(now),
+            recovered: true,
+        }
+    }
+
+    /// Whether it comes from an earlier worker.
+    pub(super) fn is_recovered(&self) -> bool {
+        self.recovered
     }
 
     /// A lease that ends before any training.
@@ -141,7 +183,7 @@ impl Run {
         match result {
             Err(CallError::Stale) => self.stale(cx),
             // A trial that is given back is not held for it.
-            Err(_) if matches!(self.phase, Phase::Reporting(_)) => self.keeping.clear(),
+            Err(_) if matches!(self.phase, Phase::Reporting(_)) && !self.recovered => self.keeping.clear(),
             _ => {}
         }
     }
@@ -161,7 +203,7 @@ impl Run {
 
     pub(super) fn ended(&mut self, ending: Ending, cx: &mut Context<'_>) {
         let report = match (&mut self.phase, ending) {
-            (Phase::Reporting(_) | Phase::Gone(_), _) => return,
+            (Phase::Reporting(_) | Phase::Leaving | Phase::Gone(_), _) => return,
             (Phase::Stopping(StopCause::Stale), _) => {
                 self.phase = Phase::Gone(Fate::Dropped);
                 return;
@@ -261,7 +303,7 @@ impl Run {
             Err(_) => {
                 self.spool.failed(cx);
                 // Points of a trial that is given back are not worth waiting for.
-                if matches!(self.phase, Phase::Reporting(Report::Release(_))) {
+                if matches!(self.phase, Phase::Reporting(Report::Release(_))) && !self.recovered {
                     self.spool.clear();
                     self.keeping.clear();
                 }
@@ -293,6 +335,7 @@ impl Run {
         self.keeping.clear();
         match &self.phase {
             Phase::Reporting(_) => self.beat.due = Duration::MAX,
+            Phase::Leaving => self.phase = Phase::Gone(Fate::Dropped),
             _ => self.stop(StopCause::Stale, cx),
         }
     }
@@ -333,6 +376,10 @@ impl Run {
         }
         if let Some((step, points, bytes)) = self.keeping.due(self.spool.stored_below(), cx.now) {
             cx.effects.push(Effect::Save { key: self.key.clone(), step, points, bytes });
+        }
+        if matches!(self.phase, Phase::Leaving) && self.spool.is_empty() && self.keeping.is_empty() {
+            self.phase = Phase::Gone(Fate::Left);
+            return;
         }
         if let Phase::Reporting(report) = &self.phase
             && self.spool.is_empty()

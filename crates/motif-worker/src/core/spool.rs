@@ -45,6 +45,11 @@ impl Spool {
         }
     }
 
+    /// Points that another worker has logged; the next one would have this number.
+    pub(super) fn recovered(points: Vec<MetricPoint>, next_seq: u64) -> Self {
+        Self { points: points.into(), next_seq, ..Self::new(true) }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
