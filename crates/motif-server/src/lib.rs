@@ -26,6 +26,7 @@ mod statistics;
 mod submission;
 pub mod tokens;
 mod until;
+mod work;
 
 pub use checkpoints::CheckpointFolder;
 pub use dashboard::bundle_page;

@@ -1,9 +1,9 @@
 //! Claims that wait: work that comes goes to as many as there is work for, and each trial to one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use motif_testkit::{TestApp, app::eventually, build};
-use motif_wire::work::Lease;
+use motif_wire::work::{Lease, ReportReply};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -13,6 +13,11 @@ const WAIT_S: u32 = 30;
 
 /// So many workers, each of which has a claim that waits.
 async fn waiting(app: &TestApp) -> JoinSet<Vec<Lease>> {
+    waiting_beside(app, 0).await
+}
+
+/// The same beside others that the server knows.
+async fn waiting_beside(app: &TestApp, others: usize) -> JoinSet<Vec<Lease>> {
     let mut claims = JoinSet::new();
     for number in 0..WORKERS {
         let worker = app.worker(&format!("w-{number}"));
@@ -22,7 +27,7 @@ async fn waiting(app: &TestApp) -> JoinSet<Vec<Lease>> {
     let admin = app.admin();
     eventually("all claims wait", || async {
         let workers: Vec<Value> = admin.get("/api/v1/workers").await;
-        (workers.len() == WORKERS).then_some(())
+        (workers.len() == WORKERS + others).then_some(())
     })
     .await;
     claims
@@ -55,4 +60,21 @@ async fn a_trial_goes_to_one_of_many_waiting_claims_and_the_others_go_on_waiting
     app.stop().await;
     let left: Vec<Vec<Lease>> = claims.join_all().await;
     assert_eq!(left, vec![Vec::new(); WORKERS - 101]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_backs_off_goes_to_one_of_those_that_wait_when_it_may() {
+    let mut app = TestApp::start().await;
+    let one = json!({"name": "one", "seeds": 1, "trial": {"dataset": "glyphs", "hidden": [8], "epochs": 1}});
+    app.admin().submit(&one).await;
+    let worker = app.worker("fails");
+    let lease = worker.claim(1).await.remove(0);
+    let failure = json!({"reason": "once", "retryable": true});
+    let _: ReportReply = worker.say(&lease, "fail", &failure).await;
+    let mut claims = waiting_beside(&app, 1).await;
+    // Nothing but time passes: no request, no report.
+    app.clock.advance(Duration::from_secs(600));
+    assert_eq!(answered(&mut claims, 1).await, [lease.trial_id].into());
+    assert!(claims.try_join_next().is_none(), "the others wait");
+    app.stop().await;
 }
