@@ -59,7 +59,7 @@ pub(crate) async fn amend(state: &ServerState, id: SweepId, wanted: &Wanted) -> 
         match state.write(async move { store.sweep_amend(amendment, key, now).await }).await? {
             AmendOutcome::Added(record) => {
                 tracing::info!(sweep = %id, principal = %wanted.principal, trials = record.added_trials, "sweep amended");
-                state.work.notify_waiters();
+                state.work.wake(record.added_trials);
                 state.ended.notify_one();
                 state.events.counts_changed(id);
                 return Ok(Done::Added(record));

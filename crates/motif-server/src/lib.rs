@@ -27,6 +27,7 @@ mod statistics;
 mod submission;
 pub mod tokens;
 mod until;
+mod work;
 
 pub use dashboard::bundle_page;
 pub use folders::Folders;

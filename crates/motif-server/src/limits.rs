@@ -46,8 +46,8 @@ pub const STREAM_TOKEN_CHECK_EVERY_S: u64 = 5;
 pub const COUNTS_EVENT_EVERY_MS: u64 = 500;
 /// Longest wait of a claim, in seconds.
 pub const CLAIM_WAIT_MAX_S: u32 = 30;
-/// A waiting claim looks again at least this often, in seconds: a retry's delay may have passed.
-pub const CLAIM_LOOK_EVERY_S: u64 = 1;
+/// While claims wait, the store is looked at this often, in milliseconds: a retry's delay may have passed.
+pub const WORK_LOOK_EVERY_MS: u64 = 50;
 /// Trials of one claim.
 pub const CLAIM_TRIALS_MAX: u32 = 256;
 /// Slots of one worker.

@@ -16,7 +16,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{folders, limits, options::ServerOptions, reaper, router::router, state::ServerState, until};
+use crate::{
+    folders, limits, options::ServerOptions, reaper, router::router, state::ServerState, until, work,
+};
 
 /// Pause after a failed accept, in milliseconds: most often the process is out of descriptors.
 const ACCEPT_RETRY_MS: u64 = 100;
@@ -38,6 +40,7 @@ pub async fn serve(
     background.spawn(folders::run(state.clone(), options.sweep_folders_every));
     background.spawn(reaper::run(state.clone(), options.reap_every, options.reap_grace));
     background.spawn(until::run(state.clone(), options.reap_every));
+    background.spawn(work::run(state.clone()));
     background.spawn(state.events.clone().announce_counts(state.store.clone(), shutdown.clone()));
     tracing::info!(%address, "serving");
 

@@ -1,6 +1,6 @@
 //! What every handler shares. It decides nothing.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, ops::Deref, sync::Arc};
 
 use motif_data::{Library, LibraryError};
 use motif_store::{Store, records::Moved};
@@ -14,23 +14,33 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Auth, counters::Counters, error::ApiError, events::Events, folders::Folders, limits,
-    options::ServerOptions,
+    options::ServerOptions, work::Work,
 };
 
 /// What may happen at once.
 #[derive(Clone)]
 pub(crate) struct Limits {
     pub(crate) requests: Arc<Semaphore>,
-    pub(crate) waiting_claims: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) attempt_uploads: Arc<Semaphore>,
     pub(crate) exports: Arc<Semaphore>,
 }
 
-/// What every handler shares; cheap to clone.
+/// What every handler shares; cheap to clone, since each layer of the router does so for each request.
 #[derive(Clone)]
-pub(crate) struct ServerState {
+pub(crate) struct ServerState(Arc<Shared>);
+
+impl Deref for ServerState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What every handler shares.
+pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) library: Arc<Library>,
     pub(crate) folders: Folders,
@@ -43,8 +53,8 @@ pub(crate) struct ServerState {
     /// Most memory of one trial.
     pub(crate) trial_memory_max_bytes: u64,
     pub(crate) counters: Arc<Counters>,
-    /// Wakes waiting claims: there may be something to claim.
-    pub(crate) work: Arc<Notify>,
+    /// The claims that wait.
+    pub(crate) work: Work,
     /// Wakes sequential replication: a trial has ended.
     pub(crate) ended: Arc<Notify>,
     /// The server is to end.
@@ -56,7 +66,7 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(crate) fn new(options: &ServerOptions, shutdown: CancellationToken) -> Self {
         let (store, clock, entropy) = (&options.store, &options.clock, &options.entropy);
-        Self {
+        Self(Arc::new(Shared {
             store: Arc::clone(store),
             library: Arc::clone(&options.library),
             folders: options.folders.clone(),
@@ -67,7 +77,6 @@ impl ServerState {
             auth: Arc::new(Auth::new(Arc::clone(store), Arc::clone(clock), options.session_tokens.clone())),
             limits: Limits {
                 requests: Arc::new(Semaphore::new(limits::REQUESTS_MAX)),
-                waiting_claims: Arc::new(Semaphore::new(limits::WAITING_CLAIMS_MAX)),
                 event_streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
                 uploads: Arc::new(Semaphore::new(limits::DATASET_UPLOADS_MAX)),
                 attempt_uploads: Arc::new(Semaphore::new(limits::ATTEMPT_UPLOADS_MAX)),
@@ -75,11 +84,11 @@ impl ServerState {
             },
             trial_memory_max_bytes: options.trial_memory_max_bytes,
             counters: Arc::default(),
-            work: Arc::default(),
+            work: Work::new(),
             ended: Arc::default(),
             shutdown,
             writes: TaskTracker::new(),
-        }
+        }))
     }
 
     /// Runs a write in a task of its own: a client that goes away must not cut it in the middle.
@@ -117,7 +126,7 @@ impl ServerState {
         });
         self.events.counts_changed(moved.sweep_id);
         if moved.state == motif_sweep::lifecycle::TrialState::Queued {
-            self.work.notify_waiters();
+            self.work.wake(1);
         }
         if moved.state.is_terminal() {
             self.ended.notify_one();

@@ -13,8 +13,9 @@ use motif_sweep::{
 use crate::{
     Result,
     records::{
-        AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts, Fence, Finish, IdempotencyKey,
-        Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TrialRecord,
+        AttemptRecord, CheckpointRecord, Claim, Claimable, ConditionRecord, Counts, Fence, Finish,
+        IdempotencyKey, Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord,
+        TrialRecord,
     },
 };
 
@@ -60,9 +61,9 @@ pub trait Queue: Send + Sync {
     /// The points of a trial's newest attempt (of the completing one, once it is done), and that attempt's number.
     async fn trial_points(&self, id: TrialId) -> Result<(u32, Vec<PointRecord>)>;
 
-    /// Whether a claim of a worker with these abilities may find something now; after a claim that found nothing, no, until
+    /// What a claim of a worker with these abilities may find now; after a claim that found nothing, nothing for it, until
     /// something changes. It writes nothing, so that many idle workers cost little.
-    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool>;
+    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<Claimable>;
     /// Leases queued trials in queue order: sweeps of higher priority first, of those alike the one with the fewest open
     /// leases, then the older; within a sweep by position; at most one open attempt per trial. Sweeps whose needs the
     /// worker does not meet are passed over.

@@ -338,6 +338,17 @@ pub struct CheckpointRecord {
     pub bytes: u64,
 }
 
+/// What a worker's claim may find now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimable {
+    /// Something for this worker, or something that has waited long enough, for whomever.
+    Yes,
+    /// Only what this worker cannot take.
+    ByOthers,
+    /// Nothing.
+    No,
+}
+
 /// A file that an attempt has handed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotRecord {

@@ -13,7 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Result, Store, StoreError,
     conformance::World,
-    records::{AmendOutcome, Fence, Finish, Moved, NewControl, NewSweep, PointRecord, Steer, StoppedAt},
+    records::{
+        AmendOutcome, Claimable, Fence, Finish, Moved, NewControl, NewSweep, PointRecord, Steer, StoppedAt,
+    },
     sqlite::{Options, SqliteStore},
 };
 use motif_sweep::{
@@ -314,11 +316,12 @@ async fn act(world: &mut World, model: &mut Model, sweeps: &[NewSweep], act: Act
             let expected = model.claimable(max, big, now);
             let claim = world.claim_with(max, if big { &["big"] } else { &[] }, None);
             let worker = claim.worker.abilities.clone();
-            assert!(store.trial_claimable(&worker, now).await.unwrap() || expected.is_empty());
+            let before = store.trial_claimable(&worker, now).await.unwrap();
+            assert!(before == Claimable::Yes || expected.is_empty());
             let leased = store.trial_claim(claim, now).await.unwrap();
             let rest = model.claimable(max + 1, big, now).len() > leased.len();
             assert_eq!(
-                store.trial_claimable(&worker, now).await.unwrap(),
+                store.trial_claimable(&worker, now).await.unwrap() == Claimable::Yes,
                 rest,
                 "a claim leaves nothing to promote"
             );

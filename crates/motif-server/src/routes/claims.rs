@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State};
-use motif_store::records::{Claim, LeaseOffer, Leased, WorkerSeen};
+use motif_store::records::{Claim, Claimable, LeaseOffer, Leased, WorkerSeen};
 use motif_sweep::{
     ids::{AttemptId, WorkerId},
     lifecycle::TrialState,
@@ -45,26 +45,41 @@ pub(crate) async fn claim_create(
     let waits =
         tokio::time::timeout(Duration::from_secs(u64::from(request.wait_s)), std::future::pending::<()>());
     tokio::pin!(waits);
-    // Beyond this many nobody waits: the worker hears at once that there is nothing, and asks again.
-    let permit = state.limits.waiting_claims.clone().try_acquire_owned();
-    let may_wait = request.wait_s > 0 && permit.is_ok();
+    // Without a place nobody waits: the worker hears at once that there is nothing, and asks again.
+    let place = if request.wait_s > 0 { state.work.place() } else { None };
     // The first look may be the repeat of a claim that has leases.
     let mut first = true;
+    // Each passes on what is for others once, so that it goes round once.
+    let mut seen = 0;
     loop {
-        // Registered before the look, so that nothing queued in between is missed.
-        let work = state.work.notified();
-        tokio::pin!(work);
-        work.as_mut().enable();
+        let woken = state.work.woken();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
         // What waits looks without writing: many idle workers are not to hold up those at work.
-        let look =
-            std::mem::take(&mut first) || state.store.trial_claimable(&abilities, state.clock.now()).await?;
-        let leased = if look { claim(&state, &request, &abilities, &secrets).await? } else { Vec::new() };
-        if !leased.is_empty() || !may_wait {
+        let generation = state.work.generation();
+        let look = match first {
+            true => Claimable::Yes,
+            false => state.store.trial_claimable(&abilities, state.clock.now()).await?,
+        };
+        let leased = match look {
+            Claimable::Yes => claim(&state, &request, &abilities, &secrets).await?,
+            Claimable::ByOthers | Claimable::No => Vec::new(),
+        };
+        match look {
+            // What had waited long enough is for others, if it is not for this worker.
+            Claimable::Yes if !first && leased.is_empty() => state.work.wake(1),
+            // There may be more than it was woken for.
+            Claimable::Yes if !first => state.work.pass_on(),
+            Claimable::ByOthers if generation != seen => state.work.pass_on(),
+            _ => {}
+        }
+        seen = generation;
+        if !leased.is_empty() || place.is_none() {
             return Ok(Json(reply(&state, &secrets, leased)));
         }
+        first = false;
         tokio::select! {
-            () = &mut work => {}
-            () = tokio::time::sleep(Duration::from_secs(limits::CLAIM_LOOK_EVERY_S)) => {}
+            () = &mut woken => {}
             _ = &mut waits => return Ok(Json(ClaimReply { leases: Vec::new() })),
             () = state.shutdown.cancelled() => return Ok(Json(ClaimReply { leases: Vec::new() })),
         }

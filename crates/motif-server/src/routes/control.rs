@@ -148,7 +148,7 @@ pub(crate) async fn sweep_holes_run(
     let write = async move { store.sweep_run_holes(id, missing, &audited, now).await };
     let steered = state.write(write).await?;
     tracing::info!(sweep = %id, %principal, changed = steered.changed, "holes queued");
-    state.work.notify_waiters();
+    state.work.wake(steered.changed);
     state.events.counts_changed(id);
     Ok(Json(SweepAction { changed: steered.changed, pending: steered.pending }))
 }

@@ -60,7 +60,7 @@ pub(super) async fn submitted(
     key: Option<IdempotencyKey>,
     status: StatusCode,
 ) -> ApiResult<Response> {
-    let (now, principal) = (state.clock.now(), sweep.principal.clone());
+    let (now, principal, trials) = (state.clock.now(), sweep.principal.clone(), sweep.trials.len() as u64);
     let store = state.store.clone();
     let submitted = state.write(async move { store.sweep_create(sweep, key, now).await }).await?;
     let (id, replayed) = match submitted {
@@ -69,7 +69,7 @@ pub(super) async fn submitted(
     };
     if !replayed {
         tracing::info!(sweep = %id, %principal, "sweep submitted");
-        state.work.notify_waiters();
+        state.work.wake(trials);
         state.events.counts_changed(id);
     }
     let detail = detail(state, id).await?;
@@ -195,7 +195,8 @@ pub(super) async fn steer(
     let steered = state.write(async move { store.sweep_steer(id, steer, &audited, now).await }).await?;
     tracing::info!(sweep = %id, principal = %who, ?steer, changed = steered.changed, "sweep steered");
     if matches!(steer, Steer::Resume | Steer::Retry) {
-        state.work.notify_waiters();
+        // A sweep that goes on may have any number of trials to claim.
+        state.work.wake(u64::MAX);
         state.ended.notify_one();
     }
     state.events.counts_changed(id);

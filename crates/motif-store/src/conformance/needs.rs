@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use motif_sweep::ids::SweepId;
+use motif_sweep::{ids::SweepId, requires::Abilities};
 
 use super::world::World;
 use crate::{
     Queue, Store,
-    records::{Claim, Leased, Steer},
+    records::{Claim, Claimable, Leased, Steer},
 };
 
 const GIB: u64 = 1 << 30;
@@ -16,7 +16,7 @@ const GIB: u64 = 1 << 30;
 async fn claim<Q: Queue + ?Sized>(world: &World<Q>, claim: Claim) -> Vec<Leased> {
     let asked = world.store.trial_claimable(&claim.worker.abilities, world.now).await.expect("an answer");
     let leased = world.store.trial_claim(claim, world.now).await.expect("a claim is answered");
-    assert_eq!(asked, !leased.is_empty(), "what can be claimed is claimed");
+    assert_eq!(asked == Claimable::Yes, !leased.is_empty(), "what can be claimed is claimed");
     leased
 }
 
@@ -67,7 +67,11 @@ pub async fn sweeps_for_others_hold_up_nobody(store: Arc<dyn Queue>) {
     assert_eq!(sweeps(&able), [picky.id, b, picky.id, a]);
     assert_eq!(sweeps(&claim(&world, world.claim_with(9, &[], None)).await), [b]);
     assert!(claim(&world, world.claim_with(9, &[], None)).await.is_empty());
+    let plain = Abilities::default();
+    let for_plain = || world.store.trial_claimable(&plain, world.now);
+    assert_eq!(for_plain().await.expect("an answer"), Claimable::ByOthers);
     assert_eq!(sweeps(&claim(&world, world.claim_with(9, &["big"], None)).await), [picky.id; 4]);
+    assert_eq!(for_plain().await.expect("an answer"), Claimable::No);
 }
 
 /// A claim that is repeated is answered with its leases, although the worker would not get them now.

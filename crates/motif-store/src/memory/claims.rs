@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Result, StoreError,
-    records::{Claim, LeaseOffer, Leased},
+    records::{Claim, Claimable, LeaseOffer, Leased},
 };
 
 /// The sweep whose turn it is, of those that are for this worker: the highest priority, then the fewest open leases, then
@@ -33,9 +33,13 @@ fn next_sweep(state: &State, worker: &Abilities) -> Option<usize> {
     })
 }
 
-/// Whether a claim would find, or promote, anything.
-pub(super) fn claimable(state: &State, worker: &Abilities, now: Timestamp) -> bool {
-    next_sweep(state, worker).is_some() || state.trials.iter().any(|trial| trial.has_waited(now))
+/// What a claim would find, or promote.
+pub(super) fn claimable(state: &State, worker: &Abilities, now: Timestamp) -> Claimable {
+    if next_sweep(state, worker).is_some() || state.trials.iter().any(|trial| trial.has_waited(now)) {
+        return Claimable::Yes;
+    }
+    let ready = |trial: &super::state::Trial| trial.is_ready() && !state.sweeps[trial.sweep].paused;
+    if state.trials.iter().any(ready) { Claimable::ByOthers } else { Claimable::No }
 }
 
 /// Leases trials in queue order, or repeats what this claim was given before.

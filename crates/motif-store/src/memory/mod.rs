@@ -28,8 +28,9 @@ use self::state::State;
 use crate::{
     Queue, Result,
     records::{
-        AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts, Fence, Finish, IdempotencyKey,
-        Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TrialRecord,
+        AttemptRecord, CheckpointRecord, Claim, Claimable, ConditionRecord, Counts, Fence, Finish,
+        IdempotencyKey, Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord,
+        TrialRecord,
     },
 };
 
@@ -194,7 +195,7 @@ impl Queue for MemoryStore {
         self.read(|state| points::of_trial(state, id))
     }
 
-    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool> {
+    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<Claimable> {
         self.read(|state| Ok(claims::claimable(state, worker, whole_ms(now))))
     }
 

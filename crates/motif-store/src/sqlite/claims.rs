@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Result, StoreError,
-    records::{Claim, LeaseOffer, Leased},
+    records::{Claim, Claimable, LeaseOffer, Leased},
 };
 
 /// Trials leased by one statement: SQLite binds at most 32,766 values.
@@ -106,17 +106,23 @@ async fn next(conn: &mut SqliteConnection, met: &Met, wanted: u64) -> Result<Vec
 pub(super) const WAITED: &str = "select 1 from trials indexed by trials_waiting
     where state = 'queued' and not_before is not null and not_before <= ? limit 1";
 
-/// Whether a claim would find, or promote, anything.
+/// What a claim would find, or promote.
 pub(super) async fn claimable(
     conn: &mut SqliteConnection,
     worker: &Abilities,
     now: Timestamp,
-) -> Result<bool> {
-    let met = Known::read(&mut *conn).await?.met(worker)?;
+) -> Result<Claimable> {
+    let known = Known::read(&mut *conn).await?;
+    let met = known.met(worker)?;
     if !turns(&mut *conn, &met, 1).await?.is_empty() {
-        return Ok(true);
+        return Ok(Claimable::Yes);
     }
-    Ok(sqlx::query(WAITED).bind(millis(now)).fetch_optional(conn).await?.is_some())
+    if sqlx::query(WAITED).bind(millis(now)).fetch_optional(&mut *conn).await?.is_some() {
+        return Ok(Claimable::Yes);
+    }
+    let all = known.all()?;
+    let others = all != met && !turns(conn, &all, 1).await?.is_empty();
+    Ok(if others { Claimable::ByOthers } else { Claimable::No })
 }
 
 struct Candidate {

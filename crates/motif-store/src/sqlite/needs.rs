@@ -20,6 +20,12 @@ impl Known {
         known.collect::<Result<_>>().map(Self)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Result<Met> {
+        let all: Vec<_> = self.0.iter().map(|(n, _)| n).collect();
+        Ok(Met(json_text(&all)?))
+    }
+
     /// Which of them a worker with these abilities meets.
     pub(super) fn met(&self, worker: &Abilities) -> Result<Met> {
         let met: Vec<_> = self.0.iter().filter(|(_, need)| worker.meet(need)).map(|(n, _)| n).collect();

@@ -14,8 +14,9 @@ use super::{SqliteStore, checkpoints, claims, points, reports, steering, sweeps,
 use crate::{
     Queue, Result,
     records::{
-        AttemptRecord, CheckpointRecord, Claim, ConditionRecord, Counts, Fence, Finish, IdempotencyKey,
-        Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord, TrialRecord,
+        AttemptRecord, CheckpointRecord, Claim, Claimable, ConditionRecord, Counts, Fence, Finish,
+        IdempotencyKey, Leased, Moved, NewSweep, Page, PointRecord, Steer, Steered, Submitted, SweepRecord,
+        TrialRecord,
     },
 };
 
@@ -82,7 +83,7 @@ impl Queue for SqliteStore {
         points::of_trial(&mut *self.read().await?, id).await
     }
 
-    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<bool> {
+    async fn trial_claimable(&self, worker: &Abilities, now: Timestamp) -> Result<Claimable> {
         claims::claimable(&mut *self.read().await?, worker, now).await
     }
 

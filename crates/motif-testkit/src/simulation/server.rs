@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use motif_server::{glue, limits};
 use motif_store::{
     StoreError,
-    records::{CheckpointRecord, Claim, Fence, IdempotencyKey, LeaseOffer, Leased, Moved},
+    records::{CheckpointRecord, Claim, Claimable, Fence, IdempotencyKey, LeaseOffer, Leased, Moved},
 };
 use motif_sweep::{
     ids::{AttemptId, TrialId},
@@ -23,6 +23,9 @@ use super::{
     network::{Answer, ClaimBody, Envelope, Reply, Request},
     world::{Event, World},
 };
+
+/// While claims wait, the store is looked at this often. The server looks more often, which only makes it sooner.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the next crash strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,7 +278,7 @@ impl World {
             let until = self.now + Duration::from_secs(u64::from(claim.wait_s));
             self.server.waiting.push((envelope, until));
             if !std::mem::replace(&mut self.server.looks, true) {
-                let every = Duration::from_secs(limits::CLAIM_LOOK_EVERY_S);
+                let every = LOOK_EVERY;
                 self.at(every, Event::Look { process: self.server.process, again: true });
             }
             return Ok(None);
@@ -296,7 +299,7 @@ impl World {
         for (envelope, until) in std::mem::take(&mut self.server.waiting) {
             let (from, call) = (envelope.from, envelope.call);
             let claimable = match queue.trial_claimable(&Abilities::default(), now).await {
-                Ok(claimable) => claimable,
+                Ok(claimable) => claimable == Claimable::Yes,
                 Err(error) => return Err(Violation::store(&error)),
             };
             let found = if claimable && let Request::Claim(claim) = envelope.request.clone() {
@@ -317,7 +320,7 @@ impl World {
         if again {
             self.server.looks = !self.server.waiting.is_empty();
             if self.server.looks {
-                let every = Duration::from_secs(limits::CLAIM_LOOK_EVERY_S);
+                let every = LOOK_EVERY;
                 self.at(every, Event::Look { process: self.server.process, again: true });
             }
         }
