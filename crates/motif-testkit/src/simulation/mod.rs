@@ -8,6 +8,7 @@
 mod audit;
 mod backend;
 mod chance;
+mod claims;
 mod mischief;
 mod network;
 mod plan;
