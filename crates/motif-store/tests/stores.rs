@@ -268,7 +268,6 @@ impl<S: Queue> Side<S> {
     }
 
     async fn claim(&mut self, claim: Claim) -> String {
-        let claimable = self.store.trial_claimable(self.now).await;
         let secrets: Vec<_> = claim.offers.iter().map(|offer| offer.secret_hash).collect();
         let leased = self.store.trial_claim(claim, self.now).await;
         for lease in leased.as_ref().map(Vec::as_slice).unwrap_or_default() {
@@ -279,7 +278,7 @@ impl<S: Queue> Side<S> {
                 self.held.push(Held { fence, next: 0, offered });
             }
         }
-        format!("{} {}", told(claimable), told(leased))
+        told(leased)
     }
 
     async fn report(&mut self, act: &Act) -> String {

@@ -8,7 +8,6 @@
 mod audit;
 mod backend;
 mod chance;
-mod claims;
 mod mischief;
 mod network;
 mod plan;

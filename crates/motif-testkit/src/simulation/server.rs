@@ -8,15 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 use motif_server::{glue, limits};
 use motif_store::{
     StoreError,
-    records::{CheckpointRecord, Fence, IdempotencyKey, Moved},
+    records::{CheckpointRecord, Claim, Fence, IdempotencyKey, LeaseOffer, Leased, Moved},
 };
-use motif_sweep::{ids::AttemptId, lifecycle::TrialState};
-use motif_wire::work::{Checkpoint, HeartbeatReply, MetricsReply, ReportReply};
+use motif_sweep::{
+    ids::{AttemptId, TrialId},
+    lifecycle::TrialState,
+};
+use motif_wire::work::{Checkpoint, HeartbeatReply, Lease, MetricsReply, ReportReply};
 use motif_worker::core::{CallError, LeaseKey, Report};
 
 use super::{
     audit::{Effect, Violation},
-    network::{Answer, Caller, Envelope, Reply, Request},
+    network::{Answer, Caller, ClaimBody, Envelope, Reply, Request},
     world::{Event, World},
 };
 
@@ -36,10 +39,8 @@ pub(super) struct Server {
     batch: Vec<Envelope>,
     /// A batch is about to be run.
     gathers: bool,
-    /// Claims that are held open, and until when.
-    pub(super) waiting: Vec<(Envelope, Duration)>,
-    /// Waiting claims are about to look.
-    pub(super) looks: bool,
+    waiting: Vec<(Envelope, Duration)>,
+    looks: bool,
     /// The next batch meets a crash.
     pub(super) strike: Option<Strike>,
     /// What its wall clock is ahead of the true time.
@@ -252,6 +253,86 @@ impl World {
         Ok(reply)
     }
 
+    /// Waiting claims are to look again.
+    fn wake(&mut self) {
+        if !self.server.waiting.is_empty() {
+            self.at(Duration::from_millis(1), Event::Look { process: self.server.process, again: false });
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        envelope: Envelope,
+        claim: &ClaimBody,
+        first: bool,
+    ) -> Result<Option<(Answer, Effect)>, Violation> {
+        let (queue, now) = (self.backend.queue(), self.wall());
+        let secret = |offer: u32| glue::secret(&claim.secret, claim.claim_id, offer);
+        let offers = (0..claim.max).map(|offer| LeaseOffer {
+            attempt_id: AttemptId(self.dice.uuid()),
+            secret_hash: *blake3::hash(secret(offer).as_bytes()).as_bytes(),
+        });
+        let (claim_id, worker) = (claim.claim_id, claim.worker.clone());
+        let body = Claim { claim_id, worker, offers: offers.collect() };
+        let leased = queue.trial_claim(body, now).await;
+        let effect = self.audit.claimed(queue.as_ref(), claim_id, now, leased.as_ref()).await?;
+        let leased = match leased {
+            Ok(leased) => leased,
+            Err(error) => return Ok(Some((Err(sort(&error)), Effect::None))),
+        };
+        if leased.is_empty() && claim.wait_s > 0 && first {
+            let until = self.now + Duration::from_secs(u64::from(claim.wait_s));
+            self.server.waiting.push((envelope, until));
+            if !std::mem::replace(&mut self.server.looks, true) {
+                let every = Duration::from_secs(limits::CLAIM_LOOK_EVERY_S);
+                self.at(every, Event::Look { process: self.server.process, again: true });
+            }
+            return Ok(None);
+        }
+        for lease in &leased {
+            self.adopted(lease.trial_id, lease.attempt);
+            let name = self.audit.name(lease.trial_id);
+            self.note(format_args!("{:?} claims {name} as #{}", envelope.from, lease.attempt));
+        }
+        let epoch = queue.epoch();
+        let leases = leased.into_iter().map(|leased| wire(leased, epoch, &secret)).collect();
+        Ok(Some((Ok(Reply::Leases(leases)), effect)))
+    }
+
+    /// Waiting claims look whether there is something for them; those that have waited long enough are answered.
+    pub(super) async fn look(&mut self, again: bool) -> Result<(), Violation> {
+        let (queue, now) = (self.backend.queue(), self.wall());
+        for (envelope, until) in std::mem::take(&mut self.server.waiting) {
+            let (from, call) = (envelope.from, envelope.call);
+            let claimable = match queue.trial_claimable(now).await {
+                Ok(claimable) => claimable,
+                Err(error) => return Err(Violation::store(&error)),
+            };
+            let found = if claimable && let Request::Claim(claim) = envelope.request.clone() {
+                self.claim(envelope.clone(), &claim, false).await?
+            } else {
+                None
+            };
+            match found {
+                Some((answer, effect)) if !matches!(&answer, Ok(Reply::Leases(leases)) if leases.is_empty()) =>
+                {
+                    self.audit.acknowledge(effect);
+                    self.answer(from, call, &answer);
+                }
+                _ if until <= self.now => self.answer(from, call, &Ok(Reply::Leases(Vec::new()))),
+                _ => self.server.waiting.push((envelope, until)),
+            }
+        }
+        if again {
+            self.server.looks = !self.server.waiting.is_empty();
+            if self.server.looks {
+                let every = Duration::from_secs(limits::CLAIM_LOOK_EVERY_S);
+                self.at(every, Event::Look { process: self.server.process, again: true });
+            }
+        }
+        Ok(())
+    }
+
     /// The reaper looks.
     pub(super) async fn reap(&mut self) -> Result<(), Violation> {
         self.at(reap_every(), Event::Reap { process: self.server.process });
@@ -282,6 +363,23 @@ pub(super) fn reap_every() -> Duration {
     Duration::from_secs(limits::REAP_EVERY_S)
 }
 
+fn wire(leased: Leased, epoch: u64, secret: &impl Fn(u32) -> String) -> Lease {
+    let TrialId(trial_id) = leased.trial_id;
+    Lease {
+        attempt_id: leased.attempt_id.0,
+        token: glue::token(epoch, leased.attempt, &secret(leased.offer)),
+        trial_id,
+        sweep_id: leased.sweep_id.0,
+        attempt: leased.attempt,
+        config: leased.config,
+        seed: leased.seed,
+        dataset_hash: leased.dataset_hash,
+        policy: leased.policy,
+        judged: leased.judged,
+        checkpoint: leased.checkpoint.map(glue::checkpoint),
+    }
+}
+
 /// The lease that a request presents.
 pub(super) fn key(request: &Request) -> Option<&LeaseKey> {
     match request {
@@ -302,7 +400,7 @@ fn fence(request: &Request) -> Option<Fence> {
 }
 
 /// What the worker's driver makes of the server's problem codes.
-pub(super) fn sort(error: &StoreError) -> CallError {
+fn sort(error: &StoreError) -> CallError {
     match error {
         StoreError::NotFound(_)
         | StoreError::StaleLease
