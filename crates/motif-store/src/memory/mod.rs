@@ -80,8 +80,17 @@ impl Plant {
 const COMMITTED_TOGETHER: u32 = 6;
 
 /// The queue in memory.
+#[derive(Debug)]
 pub struct MemoryStore(Mutex<Inner>);
 
+/// A copy goes its own way.
+impl Clone for MemoryStore {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.inner().clone()))
+    }
+}
+
+#[derive(Debug, Clone)]
 struct Inner {
     state: State,
     /// What a crash leaves, where that is not everything.

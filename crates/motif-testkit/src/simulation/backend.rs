@@ -9,6 +9,9 @@ use motif_store::{
 };
 use tempfile::TempDir;
 
+/// A file system in memory, on Linux.
+const IN_MEMORY: &str = "/dev/shm";
+
 pub(super) enum Backend {
     Memory(Arc<MemoryStore>),
     Sqlite { store: Arc<SqliteStore>, dir: TempDir },
@@ -19,12 +22,12 @@ impl Backend {
         Self::Memory(Arc::new(plant.map_or_else(MemoryStore::default, MemoryStore::planted)))
     }
 
-    /// A file in a temporary folder.
+    /// A file in a temporary folder; in memory where there is such a place, because what is simulated is no loss of power.
     ///
     /// # Panics
     /// When there is no place for one.
     pub(super) async fn sqlite() -> Self {
-        let dir = TempDir::new().expect("a temporary folder");
+        let dir = TempDir::new_in(IN_MEMORY).or_else(|_| TempDir::new()).expect("a temporary folder");
         let store = open(&dir).await;
         Self::Sqlite { store, dir }
     }

@@ -20,7 +20,7 @@ use motif_worker::core::{CallError, LeaseKey, Report};
 
 use super::{
     audit::{Effect, Violation},
-    network::{Answer, ClaimBody, Envelope, Reply, Request},
+    network::{Answer, Caller, ClaimBody, Envelope, Reply, Request},
     world::{Event, World},
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Server {
     pub(super) up: bool,
     gate: glue::Gate,
     batch: Vec<Envelope>,
+    /// A batch is about to be run.
+    gathers: bool,
     waiting: Vec<(Envelope, Duration)>,
     looks: bool,
     /// The next batch meets a crash.
@@ -59,12 +61,19 @@ impl Server {
             up: true,
             gate: glue::Gate::new(grace, wall(now, SignedDuration::ZERO), now),
             batch: Vec::new(),
+            gathers: false,
             waiting: Vec::new(),
             looks: false,
             strike: None,
             skew: SignedDuration::ZERO,
             holds_until: now + grace,
         }
+    }
+
+    /// Connections of those who wait, or are about to be served, end.
+    pub(super) fn hang_up(&mut self) {
+        self.waiting.clear();
+        self.batch.retain(|envelope| envelope.from == Caller::Person);
     }
 }
 
@@ -93,7 +102,7 @@ impl World {
             return;
         }
         self.server.batch.push(envelope);
-        if self.server.batch.len() == 1 {
+        if !std::mem::replace(&mut self.server.gathers, true) {
             let delay = self.dice.time_s(0.0, 0.03);
             self.at(delay, Event::Commit { process: self.server.process });
         }
@@ -102,10 +111,11 @@ impl World {
     /// Runs what has been gathered, then answers it.
     pub(super) async fn commit(&mut self) -> Result<(), Violation> {
         let mut batch = std::mem::take(&mut self.server.batch);
+        self.server.gathers = false;
         let strike = self.server.strike.take();
         match strike {
             Some(Strike::Before) => batch.clear(),
-            Some(Strike::Within) => batch.truncate(self.dice.below(batch.len())),
+            Some(Strike::Within) => batch.truncate(self.dice.below(batch.len() + 1)),
             Some(Strike::After) | None => {}
         }
         let mut answers = Vec::with_capacity(batch.len());

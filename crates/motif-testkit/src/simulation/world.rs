@@ -281,6 +281,7 @@ impl World {
         }
         if self.heirs {
             // What a dead worker sent before would count as a sign of life whenever it came.
+            self.server.hang_up();
             self.events.retain(|_, event| match event {
                 Event::Spawn { .. } => false,
                 Event::Arrive(envelope) => {
