@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens.
     #[command(subcommand)]
     Token(Token),
-    /// Copy the data directory's database and datasets to a new folder, while a server may be using them.
+    /// Copy the data directory's database, datasets and checkpoints to a new folder, while a server may be using them.
     Backup(Backup),
     /// Put a backup into a data directory that no server is using.
     Restore(Restore),

@@ -1,6 +1,7 @@
 //! Copies of the file: made while a server writes to it, verified, and put back in its place.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
     io,
@@ -138,6 +139,32 @@ async fn summarize(conn: &mut SqliteConnection, bytes: u64) -> Result<BackupSumm
         trials: row.uint("trials")?,
         bytes,
     })
+}
+
+/// The hashes of the checkpoints that a copy's trials would go on from.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when it cannot be read, [`StoreError::Corrupt`] when it is no store of motif.
+pub async fn checkpoints_of(copy: &Path) -> Result<BTreeSet<String>> {
+    let mut conn = SqliteConnectOptions::new()
+        .filename(copy)
+        .read_only(true)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    let hashes = hashes(&mut conn).await;
+    conn.close().await?;
+    hashes
+}
+
+async fn hashes(conn: &mut SqliteConnection) -> Result<BTreeSet<String>> {
+    // A copy is as old as the database that it is of, which no server of this version may have opened yet.
+    let table = "select 1 from sqlite_schema where type = 'table' and name = 'checkpoints'";
+    if sqlx::query(table).fetch_optional(&mut *conn).await?.is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = sqlx::query("select hash from checkpoints").fetch_all(conn).await?;
+    rows.iter().map(|row| row.text("hash")).collect()
 }
 
 /// What came of a restore.

@@ -39,7 +39,7 @@ use motif_sweep::{
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-pub use self::backup::{BackupSummary, Restored, backup, inspect, restore};
+pub use self::backup::{BackupSummary, Restored, backup, checkpoints_of, inspect, restore};
 use self::{rows::Columns, writer::Writer};
 use crate::{
     Result, Store, StoreError,
