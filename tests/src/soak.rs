@@ -17,6 +17,8 @@ use crate::{
 const WORKERS: usize = 3;
 /// Kills between two looks at the invariants.
 const CHECK_EVERY_KILLS: u64 = 25;
+/// On a loaded machine, with little acknowledged between kills, it goes on for up to so many times as many.
+const EXTENDED_MAX: u64 = 8;
 /// Without kills before a look, so that leases of the dead are taken back: grace and the reaper's interval.
 const QUIET: Duration = Duration::from_secs(9);
 /// A server that takes leases back soon after its start.
@@ -116,7 +118,8 @@ impl Soak<'_> {
     }
 }
 
-/// Strikes `kills` times, looks at the invariants now and then, lets everything end, and looks again.
+/// Strikes `kills` times, and then on until as many writes were acknowledged and a lease has expired; looks at the
+/// invariants now and then, lets everything end, and looks again.
 ///
 /// # Errors
 /// When an invariant does not hold, an acknowledged write is lost, or trials do not end.
@@ -143,7 +146,7 @@ pub fn run(dir: &Path, kills: u64, seed: u64) -> anyhow::Result<Report> {
         let worker = soak.worker()?;
         soak.workers.push(worker);
     }
-    for kill in 1..=kills {
+    for kill in 1..=kills * EXTENDED_MAX {
         thread::sleep(Duration::from_millis(30 + soak.chance.below(600)));
         soak.wake(kill)?;
         soak.strike(kill)?;
@@ -154,6 +157,10 @@ pub fn run(dir: &Path, kills: u64, seed: u64) -> anyhow::Result<Report> {
             ensure!(found.lost.is_empty(), "after {kill} kills these are lost: {:?}", found.lost);
             soak.report.checks += 1;
             eprintln!("{kill} kills: {} acknowledged writes, {} trials", shared.ledger().len(), found.trials);
+            let enough = shared.ledger().len() as u64 >= kills && found.expired > 0;
+            if kill >= kills && enough {
+                break;
+            }
         }
     }
     soak.wake(u64::MAX)?;

@@ -29,7 +29,7 @@ fn files(scene: &Scene, whole: bool) -> anyhow::Result<Vec<PathBuf>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_21_a_truncated_checkpoint_is_not_gone_on_from() -> anyhow::Result<()> {
     let scene = Scene::start(&GRACE)?;
-    let spec = training(1, 600, &json!({ "lease_ttl_s": 2, "heartbeat_s": 1 }));
+    let spec = training(1, 300, &json!({ "lease_ttl_s": 5, "heartbeat_s": 1 }));
     let sweep = scene.submit(&spec).await?;
     let mut first = scene.worker(&scene.server.url, "first")?;
     until("a checkpoint", async || Ok((!files(&scene, true)?.is_empty()).then_some(()))).await?;

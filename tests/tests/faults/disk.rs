@@ -106,7 +106,7 @@ async fn fault_17_a_full_disk_and_then_space_again() -> anyhow::Result<()> {
         }
     };
     let mut scene = Scene::start_at(dir, &at.join("server"), &GRACE)?;
-    let sweep = scene.submit(&training(2, 400, &json!({ "lease_ttl_s": 120, "heartbeat_s": 1 }))).await?;
+    let sweep = scene.submit(&training(2, 300, &json!({ "lease_ttl_s": 120, "heartbeat_s": 1 }))).await?;
     let worker = scene.worker(&scene.server.url, "w")?;
     scene.until(sweep, "steps", |all| all.iter().any(|trial| trial.step > 0)).await?;
     let shared = Arc::new(Shared::default());

@@ -12,14 +12,15 @@ use crate::scene::{Scene, end, is, training};
 /// is trained twice.
 async fn outage(away: Duration) -> anyhow::Result<()> {
     let mut scene = Scene::start(&[])?;
-    let queue = json!({ "lease_ttl_s": 2, "heartbeat_s": 1 });
+    // Leases that a worker on a starved machine keeps, and shorter than the outage.
+    let queue = json!({ "lease_ttl_s": 10, "heartbeat_s": 1 });
     // More than fits into the longest outage, and few points, because a trial waits when too many cannot be sent.
     let mut spec = training(1, 50_000, &queue);
     spec["trial"]["hidden"] = json!([256, 256]);
     let long = scene.submit(&spec).await?;
     let workers = [scene.worker(&scene.server.url, "a")?];
     scene.until(long, "steps of the long trial", |all| all[0].step > 0).await?;
-    let short = scene.submit(&training(3, 300, &queue)).await?;
+    let short = scene.submit(&training(3, 200, &queue)).await?;
     let other = scene.worker(&scene.server.url, "b")?;
     scene.until(short, "steps of a short trial", |all| all[0].step > 0).await?;
 
@@ -47,7 +48,7 @@ async fn outage(away: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Longer than a lease (2 s), a call's limit (10 s), a delay between repeats (15 s), and all of them together.
+/// Longer than a lease (10 s), a call's limit (10 s), a delay between repeats (15 s), and all of them together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_14_a_server_that_is_away_while_workers_train() -> anyhow::Result<()> {
     outage(Duration::from_secs(32)).await
