@@ -193,6 +193,21 @@ impl Client {
         self.judge(&path, answer)
     }
 
+    /// Sends once and writes the answer, at most so many bytes, into `sink`, which may hold its beginning after an error.
+    async fn fetch(
+        &self,
+        mut request: Request,
+        max_bytes: usize,
+        sink: &mut (dyn std::io::Write + Send),
+    ) -> Result<()> {
+        request.timeout = self.timeouts.transfer;
+        request.response_max_bytes = max_bytes;
+        self.authorize(&mut request);
+        let path = request.path.clone();
+        let answer = self.transport.download(request, sink).await;
+        self.judge(&path, answer).map(drop)
+    }
+
     fn authorize(&self, request: &mut Request) {
         if let Some(authorization) = &self.authorization {
             request.headers.push(("authorization".to_owned(), authorization.to_string()));

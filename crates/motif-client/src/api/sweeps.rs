@@ -178,12 +178,7 @@ impl Client {
         let mut request = self.get(&format!("/sweeps/{id}/export"));
         request.query.push(("format".to_owned(), format.to_owned()));
         request.query.extend(shape.map(|shape| ("shape".to_owned(), shape.to_owned())));
-        request.timeout = self.timeouts.transfer;
-        request.response_max_bytes = EXPORT_FILE_MAX_BYTES;
-        self.authorize(&mut request);
-        let path = request.path.clone();
-        let answer = self.transport.download(request, sink).await;
-        self.judge(&path, answer).map(drop)
+        self.fetch(request, EXPORT_FILE_MAX_BYTES, sink).await
     }
 
     /// A document about a sweep by the last part of its path, `summary` say, as the server sends it; nothing where the

@@ -35,13 +35,7 @@ impl Client {
     /// Writes a dataset's canonical bytes into `sink`; the caller checks the hash. Tried once: `sink` may hold the
     /// beginning after an error.
     pub async fn dataset_content(&self, hash: &str, sink: &mut (dyn Write + Send)) -> Result<()> {
-        let mut request = self.get(&format!("/datasets/{hash}/content"));
-        request.timeout = self.timeouts.transfer;
-        request.response_max_bytes = DATASET_MAX_BYTES;
-        self.authorize(&mut request);
-        let path = request.path.clone();
-        let answer = self.transport.download(request, sink).await;
-        self.judge(&path, answer).map(drop)
+        self.fetch(self.get(&format!("/datasets/{hash}/content")), DATASET_MAX_BYTES, sink).await
     }
 
     /// Stores canonical bytes under a name. Tried once: the bytes are many.

@@ -86,12 +86,6 @@ impl Client {
         name: &str,
         sink: &mut (dyn Write + Send),
     ) -> Result<()> {
-        let mut request = self.get(&format!("/trials/{id}/snapshots/{name}"));
-        request.timeout = self.timeouts.transfer;
-        request.response_max_bytes = UPLOAD_MAX_BYTES;
-        self.authorize(&mut request);
-        let path = request.path.clone();
-        let answer = self.transport.download(request, sink).await;
-        self.judge(&path, answer).map(drop)
+        self.fetch(self.get(&format!("/trials/{id}/snapshots/{name}")), UPLOAD_MAX_BYTES, sink).await
     }
 }

@@ -91,12 +91,7 @@ impl Client {
     ) -> Result<()> {
         let mut request = self.get(&format!("/attempts/{attempt}/checkpoint"));
         request.headers.push((LEASE_HEADER.to_owned(), lease.to_owned()));
-        request.timeout = self.timeouts.transfer;
-        request.response_max_bytes = UPLOAD_MAX_BYTES;
-        self.authorize(&mut request);
-        let path = request.path.clone();
-        let answer = self.transport.download(request, sink).await;
-        self.judge(&path, answer).map(drop)
+        self.fetch(request, UPLOAD_MAX_BYTES, sink).await
     }
 
     /// Hands over a snapshot of an attempt; handing over the same again changes nothing.
