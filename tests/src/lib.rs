@@ -7,3 +7,4 @@ pub mod player;
 pub mod process;
 pub mod proxy;
 pub mod soak;
+pub mod tracer;

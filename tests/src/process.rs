@@ -72,7 +72,11 @@ pub struct Process {
 }
 
 impl Process {
-    fn spawn(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+    /// Starts it; `name` is what it is called in errors.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn spawn(name: &str, command: &mut Command) -> anyhow::Result<Self> {
         let child = command.spawn().with_context(|| format!("{name} does not start"))?;
         Ok(Self { child, name: name.to_owned() })
     }

@@ -19,6 +19,7 @@ use motif_tests::{
     chance::Chance,
     invariants::{self, Ledger},
     player::{self, Shared},
+    tracer::Tracer,
 };
 use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
@@ -219,6 +220,39 @@ async fn fault_03_the_power_goes_and_what_was_not_synced_is_cut_zero_or_garbled(
         "{cuts} cuts within {} KiB on average, {} acknowledged",
         (lost_bytes / cuts as usize) >> 10,
         ledger.len()
+    );
+    Ok(())
+}
+
+/// What the cuts above take for granted: between a write and its acknowledgement the log is synced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_03_nothing_is_acknowledged_before_it_is_synced() -> anyhow::Result<()> {
+    const SUBMISSIONS: usize = 12;
+    let scene = Scene::start(&GRACE)?;
+    let options = ["-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg", "-s", "16"];
+    let tracer = match Tracer::attach(scene.server.process.id(), &options, scene.dir.path()) {
+        Ok(tracer) => tracer,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return Ok(());
+        }
+    };
+    for _ in 0..SUBMISSIONS {
+        scene.submit(&player::sweep("s", 3, &[1])).await?;
+    }
+    let seen = tracer.detach()?;
+    let (mut synced, mut acknowledged) = (false, 0);
+    for line in seen.lines() {
+        if line.contains("sync") && line.ends_with("= 0") {
+            synced = true;
+        } else if line.contains("\"HTTP/1.1 201") {
+            ensure!(synced, "acknowledged before it was synced: {seen}");
+            (synced, acknowledged) = (false, acknowledged + 1);
+        }
+    }
+    ensure!(
+        acknowledged == SUBMISSIONS,
+        "{acknowledged} of {SUBMISSIONS} acknowledgements were seen: {seen}"
     );
     Ok(())
 }

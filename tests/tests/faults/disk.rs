@@ -15,6 +15,7 @@ use motif_testkit::build;
 use motif_tests::{
     chance::Chance,
     player::{self, Shared},
+    tracer::Tracer,
 };
 use motif_wire::{problem::ProblemCode, system::Scope};
 use serde_json::json;
@@ -67,8 +68,11 @@ fn refused<T>(what: &str, result: Result<T, ClientError>) -> anyhow::Result<bool
     }
 }
 
-/// Writes at several endpoints until each was refused, and says how often.
-async fn refuse(scene: &Scene) -> anyhow::Result<u64> {
+/// Writes that come to rows.
+const ROWS: [&str; 3] = ["submit", "claim", "token"];
+
+/// Writes at several endpoints until each of these was refused, and says how often.
+async fn refuse(scene: &Scene, wanted: &[&str]) -> anyhow::Result<u64> {
     let (client, chance) = (&scene.client, Chance::new(17));
     let mut refusals = BTreeMap::new();
     until("every kind of write to be refused", async || {
@@ -85,7 +89,7 @@ async fn refuse(scene: &Scene) -> anyhow::Result<u64> {
         note("dataset", refused("dataset", client.dataset_put("tiny", dataset, true).await)?);
         // Reading goes on.
         client.sweep_list(None, None).await?;
-        Ok(refusals.values().all(|refused| *refused > 2).then_some(()))
+        Ok(wanted.iter().all(|what| refusals.get(what).is_some_and(|refused| *refused > 2)).then_some(()))
     })
     .await?;
     Ok(refusals.values().sum())
@@ -117,7 +121,7 @@ async fn fault_17_a_full_disk_and_then_space_again() -> anyhow::Result<()> {
     let mut refusals = 0;
     for _ in 0..2 {
         fill(&at.join("filler"))?;
-        let refused = refuse(&scene).await;
+        let refused = refuse(&scene, &[&ROWS[..], &["dataset"]].concat()).await;
         let ended = scene.server.process.try_wait()?;
         ensure!(
             ended.is_none(),
@@ -140,6 +144,42 @@ async fn fault_17_a_full_disk_and_then_space_again() -> anyhow::Result<()> {
     scene.check(&shared.ledger()).await?;
     let log = fs::read_to_string(at.join("server.log"))?;
     ensure!(!log.contains("panicked"), "the server panicked: {log}");
+    println!("{refusals} writes refused, {} acknowledged", shared.ledger().len());
+    Ok(())
+}
+
+/// The disk reports errors of writing and of syncing, and then does not any more: the same as above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_17_a_disk_that_fails_and_then_works_again() -> anyhow::Result<()> {
+    let mut scene = Scene::start(&GRACE)?;
+    let shared = Arc::new(Shared::default());
+    let submitter = tokio::spawn(player::submit(scene.client.clone(), Arc::clone(&shared)));
+    let player = tokio::spawn(player::work(scene.client.clone(), Chance::new(1), Arc::clone(&shared)));
+    let mut refusals = 0;
+    for calls in ["pwrite64", "fdatasync,fsync", "pwrite64,fdatasync,fsync"] {
+        let before = shared.ledger().len();
+        until("writes", async || Ok((shared.ledger().len() > before + 10).then_some(()))).await?;
+        let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:error=EIO"));
+        let options = ["-e", trace.as_str(), "-e", inject.as_str()];
+        let tracer = match Tracer::attach(scene.server.process.id(), &options, scene.dir.path()) {
+            Ok(tracer) => tracer,
+            Err(reason) => {
+                println!("skipped: {reason}");
+                break;
+            }
+        };
+        let refused = refuse(&scene, &ROWS).await;
+        let ended = scene.server.process.try_wait()?;
+        ensure!(ended.is_none(), "the server ended with {ended:?}, {refused:?}");
+        refusals += refused?;
+        let seen = tracer.detach()?;
+        ensure!(seen.contains("EIO") && seen.contains("INJECTED"), "nothing failed: {seen}");
+        scene.check(&shared.ledger()).await?;
+    }
+    shared.stop.store(true, Ordering::Relaxed);
+    submitter.await?;
+    player.await?;
+    scene.check(&shared.ledger()).await?;
     println!("{refusals} writes refused, {} acknowledged", shared.ledger().len());
     Ok(())
 }

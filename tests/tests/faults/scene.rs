@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use motif_client::{Client, TrialQuery};
 use motif_tests::{
     invariants::{self, Found, Ledger},
@@ -97,13 +97,15 @@ pub(crate) async fn until<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    for _ in 0..LIMIT.as_millis() / LOOK.as_millis() {
-        if let Some(found) = look().await? {
-            return Ok(found);
+    let looking = async {
+        loop {
+            if let Some(found) = look().await? {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        tokio::time::sleep(LOOK).await;
-    }
-    bail!("waited in vain for {what}")
+    };
+    tokio::time::timeout(LIMIT, looking).await.with_context(|| format!("waited in vain for {what}"))?
 }
 
 /// A sweep of one condition and so many seeds that really learns something; 100 epochs are about a second.
