@@ -212,6 +212,37 @@ async fn an_endless_reader_does_not_stop_writers_and_the_log_shrinks_after_it() 
 }
 
 #[tokio::test]
+async fn a_reader_that_keeps_the_log_from_being_emptied_stops_writers_at_its_bound_and_no_longer() {
+    let opened = opened().await;
+    let (store, world) = (&opened.store, &opened.world);
+    world.submit(1, 1).await;
+    let mut reader = store.read().await.unwrap();
+    sqlx::query("select count(*) from trials").fetch_one(&mut *reader).await.unwrap();
+    let wal = opened.dir.path().join("motif.db-wal");
+    let wal_bytes = || std::fs::metadata(&wal).unwrap().len();
+    let refused = loop {
+        let sweep = world.sweep(10, 10_000);
+        if let Err(error) = store.sweep_create(sweep, None, world.now).await {
+            break error;
+        }
+        assert!(wal_bytes() < 256 << 20, "{} bytes, and nothing is refused", wal_bytes());
+    };
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    assert!(wal_bytes() > 192 << 20, "refused at {} bytes", wal_bytes());
+    let full = wal_bytes();
+    assert!(store.ready().await.is_err() && store.ready().await.is_err());
+    assert_eq!(wal_bytes(), full, "something was written all the same");
+    store.sweep_list(None, false, 9).await.expect("it can be read all the time");
+    drop(reader);
+    // The connection takes a moment to end its transaction.
+    while store.ready().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(wal_bytes() < 8 << 20, "{} bytes", wal_bytes());
+    world.submit(1, 1).await;
+}
+
+#[tokio::test]
 async fn an_unknown_migration_is_refused() {
     let opened = opened().await;
     opened.store.close().await;

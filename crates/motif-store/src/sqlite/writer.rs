@@ -27,6 +27,9 @@ const QUEUED_COMMANDS_MAX: usize = 1024;
 const BATCH_COMMANDS_MAX: usize = 128;
 /// Size of the write-ahead log above which the writer empties it.
 const WAL_BYTES_MAX: u64 = 64 << 20;
+/// Size of the write-ahead log above which nothing is written until it can be emptied: what a transaction may add stands
+/// between this and 256 MiB.
+const WAL_FULL_BYTES: u64 = 192 << 20;
 /// Batches between two tries of an emptying checkpoint that readers prevented.
 const CHECKPOINT_RETRY_BATCHES: u32 = 64;
 
@@ -280,6 +283,10 @@ impl Driver {
     }
 
     async fn commit(&mut self, mut batch: Batch) {
+        if let Some(fault) = self.full_wal().await {
+            tracing::error!(fault, commands = batch.commands(), "nothing was written");
+            return batch.answer(Some(&fault));
+        }
         let fault = self.transact(&mut batch).await.err().map(chain);
         if let Some(fault) = &fault {
             tracing::error!(
@@ -316,16 +323,29 @@ impl Driver {
             self.batches_to_checkpoint -= 1;
             return;
         }
-        let Some(conn) = self.conn.as_mut() else { return };
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        let Ok(bytes) = std::fs::metadata(&wal).map(|file| file.len()) else { return };
-        if bytes > WAL_BYTES_MAX {
-            self.batches_to_checkpoint = CHECKPOINT_RETRY_BATCHES;
-            match open::checkpoint(conn).await {
-                Ok(()) => tracing::debug!(bytes, "emptied the write-ahead log"),
-                Err(error) => tracing::warn!(%error, bytes, "could not empty the write-ahead log yet"),
+        let bytes = self.wal_bytes();
+        let Some(conn) = self.conn.as_mut().filter(|_| bytes > WAL_BYTES_MAX) else { return };
+        self.batches_to_checkpoint = CHECKPOINT_RETRY_BATCHES;
+        match open::checkpoint(conn).await {
+            Ok(()) => tracing::debug!(bytes, "emptied the write-ahead log"),
+            Err(error) => {
+                let error = chain(error);
+                tracing::warn!(error, bytes, "could not empty the write-ahead log yet");
             }
         }
+    }
+
+    fn wal_bytes(&self) -> u64 {
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        std::fs::metadata(&wal).map_or(0, |file| file.len())
+    }
+
+    /// Why nothing may be written: a reader has kept the log from being emptied for so long that it would fill the disk.
+    async fn full_wal(&mut self) -> Option<String> {
+        let bytes = self.wal_bytes();
+        let conn = self.conn.as_mut().filter(|_| bytes > WAL_FULL_BYTES)?;
+        let error = chain(open::checkpoint(conn).await.err()?);
+        Some(format!("the write-ahead log has {bytes} bytes, the most is {WAL_FULL_BYTES}: {error}"))
     }
 }
