@@ -10,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -189,8 +189,8 @@ struct Played {
 }
 
 /// A worker that claims for all its slots, completes each trial over the slot's own connection, and claims again until
-/// nothing is left.
-async fn work(target: Target, slots: u64, report: Arc<str>) -> Done<Played> {
+/// nothing is left, or all who play have had as many as they are to have.
+async fn work(target: Target, slots: u64, report: Arc<str>, left: Arc<AtomicI64>) -> Done<Played> {
     let worker = id();
     let mut claiming = Connection::open(&target).await?;
     let mut idle = Vec::new();
@@ -202,6 +202,7 @@ async fn work(target: Target, slots: u64, report: Arc<str>) -> Done<Played> {
         let began = now();
         let leases = claiming.claim(worker, slots, 0).await?;
         played.claims.0.push(began.elapsed());
+        left.fetch_sub(i64::try_from(leases.len())?, Ordering::Relaxed);
         if leases.is_empty() {
             return Ok(played);
         }
@@ -220,6 +221,10 @@ async fn work(target: Target, slots: u64, report: Arc<str>) -> Done<Played> {
             idle.push(connection);
             played.completions.0.push(time);
         }
+        // Behind them a large store may have more.
+        if left.load(Ordering::Relaxed) <= 0 {
+            return Ok(played);
+        }
     }
 }
 
@@ -229,8 +234,9 @@ async fn throughput(target: &Target, workers: u64, slots: u64, trials: u64) -> D
     Connection::open(target).await?.submit("load", trials).await?;
     let submitted = began.elapsed();
     let mut playing = JoinSet::new();
+    let left = Arc::new(AtomicI64::new(i64::try_from(trials)?));
     for _ in 0..workers {
-        playing.spawn(work(target.clone(), slots, Arc::clone(&report)));
+        playing.spawn(work(target.clone(), slots, Arc::clone(&report), Arc::clone(&left)));
     }
     let mut all = Played::default();
     while let Some(played) = playing.join_next().await {
