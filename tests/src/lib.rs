@@ -6,5 +6,6 @@ pub mod invariants;
 pub mod player;
 pub mod process;
 pub mod proxy;
+pub mod single;
 pub mod soak;
 pub mod tracer;

@@ -7,37 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use motif_tests::process::{Process, Server, wait_for};
+use motif_tests::{
+    process::{Process, Server, wait_for},
+    single::{ended, points, submit, trial},
+};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(180);
-
-fn submit(server: &Server, dir: &Path, epochs: u32, queue: &str) -> anyhow::Result<String> {
-    let path = dir.join("sweep.toml");
-    let text = format!(
-        "name = \"s\"\nseeds = 1\n[queue]\n{queue}\n[trial]\ndataset = \"glyphs\"\nhidden = [64, 64]\n\
-         train_limit = 2000\ntest_limit = 200\nepochs = {epochs}\nmomentum = 0.5\n\
-         rates = {{ w = 0.03, w_bar = 0.006, v = 0.03, v_bar = 0.03 }}\n"
-    );
-    fs::write(&path, text)?;
-    let submitted = server.json(&["submit", path.to_str().context("utf-8")?])?;
-    Ok(submitted["id"].as_str().context("id")?.to_owned())
-}
-
-/// The sweep's one trial, once it is as wanted.
-fn trial(server: &Server, sweep: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-    wait_for(what, LIMIT, || Ok(server.trials(sweep)?.into_iter().next().filter(&wanted)))
-}
-
-fn ended(server: &Server, sweep: &str) -> anyhow::Result<Value> {
-    let trial = trial(server, sweep, "the trial to end", |trial| trial["state"] == "succeeded")?;
-    server.json(&["trial", "show", trial["id"].as_str().context("id")?])
-}
-
-fn points(server: &Server, trial: &Value) -> anyhow::Result<Vec<Value>> {
-    let logs = server.json(&["trial", "logs", trial["id"].as_str().context("id")?])?;
-    Ok(logs["metrics"]["points"].as_array().context("points")?.clone())
-}
 
 /// The result of the same trial when nothing happens to it.
 fn undisturbed(dir: &Path, epochs: u32) -> anyhow::Result<(Value, Vec<Value>)> {

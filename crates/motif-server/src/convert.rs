@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use motif_data::DatasetEntry;
 use motif_store::records::{
-    AmendmentRecord, AttemptRecord, ConditionRecord, Counts, Finish, PointRecord, StoppedAt, SweepRecord,
-    TokenRecord, TrialRecord, WorkerRecord,
+    AmendmentRecord, AttemptRecord, CheckpointRecord, ConditionRecord, Counts, Finish, Leased, PointRecord,
+    SnapshotRecord, StoppedAt, SweepRecord, TokenRecord, TrialRecord, WorkerRecord,
 };
 use motif_sweep::{
     lifecycle::{Policy, TrialState},
@@ -17,11 +17,13 @@ use motif_wire::{
     metrics::MetricPoint,
     sweeps::{ConditionRow, StateCounts, SweepDetail, SweepRow, SweepState},
     system::{DatasetRow, TokenRow, WorkerRow},
-    trials::{AttemptRow, TrialDetail, TrialReport, TrialRow},
+    trials::{AttemptRow, Snapshot, TrialDetail, TrialReport, TrialRow},
+    work::{Checkpoint, Lease},
 };
 
 use crate::{
     error::{ApiError, ApiResult},
+    extract::lease::token,
     tokens, until,
 };
 
@@ -283,15 +285,34 @@ pub fn finish(report: &TrialReport) -> Finish {
     }
 }
 
+/// A lease, as its worker gets it, with the secret of its offer.
+#[must_use]
+pub fn lease(leased: Leased, epoch: u64, secret: &str) -> Lease {
+    Lease {
+        attempt_id: leased.attempt_id.0,
+        token: token(epoch, leased.attempt, secret),
+        trial_id: leased.trial_id.0,
+        sweep_id: leased.sweep_id.0,
+        attempt: leased.attempt,
+        config: leased.config,
+        seed: leased.seed,
+        dataset_hash: leased.dataset_hash,
+        policy: leased.policy,
+        judged: leased.judged,
+        snapshots: leased.snapshots,
+        checkpoint: leased.checkpoint.map(checkpoint),
+    }
+}
+
 /// A checkpoint, as workers see it.
 #[must_use]
-pub fn checkpoint(record: motif_store::records::CheckpointRecord) -> motif_wire::work::Checkpoint {
-    let motif_store::records::CheckpointRecord { step, points, hash, bytes } = record;
-    motif_wire::work::Checkpoint { step, points, hash, bytes }
+pub fn checkpoint(record: CheckpointRecord) -> Checkpoint {
+    let CheckpointRecord { step, points, hash, bytes } = record;
+    Checkpoint { step, points, hash, bytes }
 }
 
 /// A snapshot, as people see it.
-pub(crate) fn snapshot(record: motif_store::records::SnapshotRecord) -> motif_wire::trials::Snapshot {
-    let motif_store::records::SnapshotRecord { name, hash, bytes } = record;
-    motif_wire::trials::Snapshot { name, hash, bytes }
+pub(crate) fn snapshot(record: SnapshotRecord) -> Snapshot {
+    let SnapshotRecord { name, hash, bytes } = record;
+    Snapshot { name, hash, bytes }
 }

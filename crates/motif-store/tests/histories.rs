@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Result, Store, StoreError,
-    conformance::World,
+    conformance::{TIGHT, World},
     records::{
         AmendOutcome, Claimable, Fence, Finish, Moved, NewControl, NewSweep, PointRecord, Steer, StoppedAt,
     },
@@ -20,22 +20,11 @@ use motif_store::{
 };
 use motif_sweep::{
     ids::TrialId,
-    lifecycle::{self, AttemptOutcome, Conclusion, Event, Life, Policy, TrialState},
+    lifecycle::{self, AttemptOutcome, Conclusion, Event, Life, TrialState},
     requires::Needs,
     stopping::{Rule, Test},
 };
 use proptest::prelude::*;
-
-const POLICY: Policy = Policy {
-    lease_ttl_s: 30,
-    heartbeat_s: 10,
-    failures_max: 1,
-    crashes_max: 2,
-    backoff_base_s: 4,
-    backoff_max_s: 16,
-    runtime_max_s: 200,
-    stall_timeout_s: 80,
-};
 
 /// Of each trial; nothing is stopped in the last.
 const EPOCHS: u32 = 4;
@@ -157,7 +146,7 @@ impl Model {
             let allowed = big || trial.sweep == 0;
             allowed
                 && !self.paused[trial.sweep]
-                && lifecycle::step(&trial.life, Event::Claim, now, &POLICY).is_ok()
+                && lifecycle::step(&trial.life, Event::Claim, now, &TIGHT).is_ok()
         };
         let mut ready: Vec<&Trial> = self.trials.iter().filter(ready).collect();
         let leased_in = |sweep| {
@@ -180,7 +169,7 @@ impl Model {
     fn claim(&mut self, id: TrialId, number: u32, fence: Fence, now: Timestamp) {
         let trial = self.trials.iter().position(|trial| trial.id == id).unwrap();
         let life = &mut self.trials[trial].life;
-        *life = lifecycle::step(life, Event::Claim, now, &POLICY).unwrap().life;
+        *life = lifecycle::step(life, Event::Claim, now, &TIGHT).unwrap().life;
         assert_eq!(number, life.attempt, "I2: numbers rise by one");
         self.attempts.push(Attempt { trial, number, fence, outcome: None, conclusion: None, logged: 0 });
     }
@@ -200,7 +189,7 @@ impl Model {
             (Event::Release, Some(O::Released | O::Cancelled)) => return here,
             _ => return Told::Stale,
         }
-        let Ok(transition) = lifecycle::step(life, event, now, &POLICY) else { return Told::Stale };
+        let Ok(transition) = lifecycle::step(life, event, now, &TIGHT) else { return Told::Stale };
         *life = transition.life;
         if let Some(outcome) = transition.ended {
             attempt.outcome = Some(outcome);
@@ -232,7 +221,7 @@ impl Model {
             if kept > 0 && better >= kept && epoch < EPOCHS {
                 let trial = &mut self.trials[own];
                 trial.stop = Some(epoch);
-                trial.life = lifecycle::step(&trial.life, Event::Stop, now, &POLICY).unwrap().life;
+                trial.life = lifecycle::step(&trial.life, Event::Stop, now, &TIGHT).unwrap().life;
             }
         }
         Some(self.trials[own].stop.is_some_and(|stop| epoch >= stop))
@@ -247,8 +236,8 @@ impl Model {
             let after = |since: Timestamp, limit_s: u32| since + SignedDuration::from_secs(limit_s.into());
             let first = lease
                 .expires_at
-                .min(after(lease.started_at, POLICY.runtime_max_s))
-                .min(after(lease.progressed_at, POLICY.stall_timeout_s));
+                .min(after(lease.started_at, TIGHT.runtime_max_s))
+                .min(after(lease.progressed_at, TIGHT.stall_timeout_s));
             due.push((first, index));
         }
         due.retain(|(first, _)| *first <= now);
@@ -258,7 +247,7 @@ impl Model {
             let attempt = &mut self.attempts[index];
             let trial = &mut self.trials[attempt.trial];
             let jitter = (f64::from(place) * 0.618_033_988_749_895).fract();
-            let transition = lifecycle::step(&trial.life, Event::Reap { jitter }, now, &POLICY);
+            let transition = lifecycle::step(&trial.life, Event::Reap { jitter }, now, &TIGHT);
             let transition = transition.expect("what is due can be reaped");
             attempt.outcome = transition.ended;
             trial.life = transition.life;
@@ -285,7 +274,7 @@ impl Model {
         self.cancelled[sweep] |= steer == Steer::Cancel && self.trials.iter().any(open);
         let (mut changed, mut pending) = (0, 0);
         for trial in self.trials.iter_mut().filter(|trial| trial.sweep == sweep) {
-            if let Ok(transition) = lifecycle::step(&trial.life, event, now, &POLICY) {
+            if let Ok(transition) = lifecycle::step(&trial.life, event, now, &TIGHT) {
                 let moved = transition.life.state != trial.life.state;
                 *(if moved { &mut changed } else { &mut pending }) += 1;
                 trial.life = transition.life;
@@ -436,7 +425,7 @@ async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
         assert_eq!((decided, decided.is_some()), (trial.stop, life.stop_decided));
         assert_eq!(stored.stopped.is_some(), life.state == TrialState::Stopped);
         assert_eq!(stored.finished_at.is_some(), life.state.is_terminal(), "I3");
-        assert!(stored.failures <= POLICY.failures_max + 1 && stored.crashes <= POLICY.crashes_max, "I6");
+        assert!(stored.failures <= TIGHT.failures_max + 1 && stored.crashes <= TIGHT.crashes_max, "I6");
         let attempts = world.store.trial_attempts(trial.id).await.unwrap();
         let open = attempts.iter().filter(|attempt| attempt.outcome.is_none()).count();
         assert_eq!(open, usize::from(life.state == TrialState::Leased), "I2");
@@ -447,7 +436,7 @@ async fn agrees(world: &World, model: &Model, sweeps: &[NewSweep]) {
 /// A sweep of two conditions and two seeds whose rule is the model's.
 async fn submit_halving(world: &World) -> NewSweep {
     let rule = Rule { metric: "train_accuracy".into(), min_epochs: 1, test: Test::Asha { reduction: 2 } };
-    let mut sweep = NewSweep { policy: POLICY, stop: Some(rule), ..world.sweep(2, 2) };
+    let mut sweep = NewSweep { policy: TIGHT, stop: Some(rule), ..world.sweep(2, 2) };
     for condition in &mut sweep.conditions {
         condition.config = serde_json::json!({ "epochs": EPOCHS });
     }
@@ -459,7 +448,7 @@ async fn submit_halving(world: &World) -> NewSweep {
 async fn submit_big(world: &World) -> NewSweep {
     let needs = Needs { labels: BTreeSet::from(["big".to_owned()]), memory_bytes: None };
     let control = NewControl { needs, ..NewControl::default() };
-    let sweep = NewSweep { policy: POLICY, control, ..world.sweep(1, 1) };
+    let sweep = NewSweep { policy: TIGHT, control, ..world.sweep(1, 1) };
     world.store.sweep_create(sweep.clone(), None, world.now).await.unwrap();
     sweep
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use motif_store::{
     Queue, Result, StoreError,
-    conformance::World,
+    conformance::{TIGHT, World},
     memory::MemoryStore,
     records::{
         CheckpointRecord, Claim, Fence, Finish, IdempotencyKey, LeaseOffer, NewSweep, PointRecord, Steer,
@@ -18,7 +18,7 @@ use motif_store::{
 };
 use motif_sweep::{
     ids::{AttemptId, SweepId},
-    lifecycle::{Conclusion, Policy},
+    lifecycle::Conclusion,
     stopping::{Rule, Test},
 };
 use proptest::prelude::*;
@@ -27,16 +27,6 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-const POLICY: Policy = Policy {
-    lease_ttl_s: 30,
-    heartbeat_s: 10,
-    failures_max: 1,
-    crashes_max: 2,
-    backoff_base_s: 4,
-    backoff_max_s: 16,
-    runtime_max_s: 200,
-    stall_timeout_s: 80,
-};
 /// Everything is compared after so many calls.
 const COMPARED_EVERY: u64 = 6;
 
@@ -186,7 +176,7 @@ impl<S: Queue> Side<S> {
         // It lends its builders.
         let world = World::new(Arc::new(MemoryStore::default()));
         let shapes = [halving(world.sweep(2, 2)), world.sweep(1, 2), world.sweep(2, 1)];
-        let sweeps = shapes.map(|sweep| NewSweep { policy: POLICY, ..sweep }).into();
+        let sweeps = shapes.map(|sweep| NewSweep { policy: TIGHT, ..sweep }).into();
         Self {
             store,
             sweeps: Arc::new(sweeps),

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use motif_client::{Client, TrialQuery};
+use motif_client::Client;
 use motif_testkit::{SeededEntropy, TestApp, WrongClock};
 use motif_tests::{
     invariants::{self, Ledger},
@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::scene::{Scene, end, is, training, until};
+use crate::scene::{Scene, end, is, training, until, until_trials};
 
 const HOUR_S: i64 = 3600;
 /// Longer than the leases here.
@@ -61,11 +61,7 @@ impl World {
         what: &str,
         wanted: impl Fn(&[TrialRow]) -> bool,
     ) -> anyhow::Result<Vec<TrialRow>> {
-        until(what, async || {
-            let trials = self.client.sweep_trials_all(sweep, &TrialQuery::default()).await?;
-            Ok(wanted(&trials).then_some(trials))
-        })
-        .await
+        until_trials(&self.client, sweep, what, wanted).await
     }
 }
 

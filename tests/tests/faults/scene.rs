@@ -69,11 +69,7 @@ impl Scene {
         what: &str,
         wanted: impl Fn(&[TrialRow]) -> bool,
     ) -> anyhow::Result<Vec<TrialRow>> {
-        until(what, async || {
-            let trials = self.trials(sweep).await?;
-            Ok(wanted(&trials).then_some(trials))
-        })
-        .await
+        until_trials(&self.client, sweep, what, wanted).await
     }
 
     pub(crate) async fn until_succeeded(&self, sweep: Uuid) -> anyhow::Result<Vec<TrialRow>> {
@@ -90,6 +86,20 @@ impl Scene {
 
 pub(crate) fn is(trial: &TrialRow, state: &str) -> bool {
     trial.state.name() == state
+}
+
+/// Looks until all trials of a sweep are as wanted.
+pub(crate) async fn until_trials(
+    client: &Client,
+    sweep: Uuid,
+    what: &str,
+    wanted: impl Fn(&[TrialRow]) -> bool,
+) -> anyhow::Result<Vec<TrialRow>> {
+    until(what, async || {
+        let trials = client.sweep_trials_all(sweep, &TrialQuery::default()).await?;
+        Ok(wanted(&trials).then_some(trials))
+    })
+    .await
 }
 
 /// Looks until there is something.

@@ -42,7 +42,7 @@ pub fn split(token: &str) -> Option<(u64, &str)> {
 
 /// A lease's token.
 #[must_use]
-pub fn token(epoch: u64, attempt: u32, secret: &str) -> String {
+pub(crate) fn token(epoch: u64, attempt: u32, secret: &str) -> String {
     format!("{epoch}.{attempt}.{secret}")
 }
 

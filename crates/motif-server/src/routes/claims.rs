@@ -12,7 +12,7 @@ use motif_sweep::{
 use motif_wire::{
     PROTOCOL_VERSION,
     system::LiveEvent,
-    work::{ClaimReply, ClaimRequest, Lease, WorkerHello},
+    work::{ClaimReply, ClaimRequest, WorkerHello},
 };
 
 use super::{BadParameter, OtherProtocol};
@@ -57,9 +57,10 @@ pub(crate) async fn claim_create(
         woken.as_mut().enable();
         // What waits looks without writing: many idle workers are not to hold up those at work.
         let generation = state.work.generation();
-        let look = match first {
-            true => Claimable::Yes,
-            false => state.store.trial_claimable(&abilities, state.clock.now()).await?,
+        let look = if first {
+            Claimable::Yes
+        } else {
+            state.store.trial_claimable(&abilities, state.clock.now()).await?
         };
         let leased = match look {
             Claimable::Yes => claim(&state, &request, &abilities, &secrets).await?,
@@ -188,19 +189,9 @@ fn reply(state: &ServerState, secrets: &Secrets, leased: Vec<Leased>) -> ClaimRe
         state.events.counts_changed(lease.sweep_id);
     }
     let epoch = state.store.epoch();
-    let leases = leased.into_iter().map(|leased| Lease {
-        attempt_id: leased.attempt_id.0,
-        token: lease::token(epoch, leased.attempt, &secrets.of(leased.offer)),
-        trial_id: leased.trial_id.0,
-        sweep_id: leased.sweep_id.0,
-        attempt: leased.attempt,
-        config: leased.config,
-        seed: leased.seed,
-        dataset_hash: leased.dataset_hash,
-        policy: leased.policy,
-        judged: leased.judged,
-        snapshots: leased.snapshots,
-        checkpoint: leased.checkpoint.map(convert::checkpoint),
+    let leases = leased.into_iter().map(|leased| {
+        let secret = secrets.of(leased.offer);
+        convert::lease(leased, epoch, &secret)
     });
     ClaimReply { leases: leases.collect() }
 }

@@ -52,7 +52,7 @@ pub use self::{
         decisions_hold_for_later_attempts, medians_stop_trials_too, repeated_points_get_the_same_answer,
         rungs_stop_trials_that_end_as_stopped, stopped_trials_need_a_decision,
     },
-    world::World,
+    world::{TIGHT, World},
 };
 
 /// Makes a test of every check that needs no more than a [`Queue`](crate::Queue). The argument is a path to

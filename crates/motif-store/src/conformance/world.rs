@@ -25,6 +25,18 @@ use crate::{
     },
 };
 
+/// Limits that a short random history runs into.
+pub const TIGHT: Policy = Policy {
+    lease_ttl_s: 30,
+    heartbeat_s: 10,
+    failures_max: 1,
+    crashes_max: 2,
+    backoff_base_s: 4,
+    backoff_max_s: 16,
+    runtime_max_s: 200,
+    stall_timeout_s: 80,
+};
+
 /// A store and what the checks need around it.
 pub struct World<Q: ?Sized = dyn Store> {
     /// The store under test.

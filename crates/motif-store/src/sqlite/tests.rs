@@ -5,7 +5,7 @@ mod together;
 use std::{path::Path, sync::Arc};
 
 use motif_sweep::lifecycle::{Policy, TrialState};
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use tempfile::TempDir;
 
 use super::{
@@ -191,15 +191,24 @@ async fn a_command_runs_on_when_its_caller_goes_away() {
     assert_eq!(store.sweep_get(sweep.id).await.unwrap().counts.of(TrialState::Queued), 4);
 }
 
+/// A transaction that has begun to read, and does until it is dropped.
+async fn reading(store: &SqliteStore) -> Transaction<'static, Sqlite> {
+    let mut reader = store.read().await.unwrap();
+    sqlx::query("select count(*) from trials").fetch_one(&mut *reader).await.unwrap();
+    reader
+}
+
+fn wal_bytes(opened: &Opened) -> u64 {
+    std::fs::metadata(opened.dir.path().join("motif.db-wal")).unwrap().len()
+}
+
 #[tokio::test]
 async fn an_endless_reader_does_not_stop_writers_and_the_log_shrinks_after_it() {
     let opened = opened().await;
     let (store, world) = (&opened.store, &opened.world);
     world.submit(1, 1).await;
-    let mut reader = store.read().await.unwrap();
-    sqlx::query("select count(*) from trials").fetch_one(&mut *reader).await.unwrap();
-    let wal = opened.dir.path().join("motif.db-wal");
-    let wal_bytes = || std::fs::metadata(&wal).unwrap().len();
+    let reader = reading(store).await;
+    let wal_bytes = || wal_bytes(&opened);
     while wal_bytes() <= 64 << 20 {
         world.submit(10, 10_000).await;
     }
@@ -216,10 +225,8 @@ async fn a_reader_that_keeps_the_log_from_being_emptied_stops_writers_at_its_bou
     let opened = opened().await;
     let (store, world) = (&opened.store, &opened.world);
     world.submit(1, 1).await;
-    let mut reader = store.read().await.unwrap();
-    sqlx::query("select count(*) from trials").fetch_one(&mut *reader).await.unwrap();
-    let wal = opened.dir.path().join("motif.db-wal");
-    let wal_bytes = || std::fs::metadata(&wal).unwrap().len();
+    let reader = reading(store).await;
+    let wal_bytes = || wal_bytes(&opened);
     let refused = loop {
         let sweep = world.sweep(10, 10_000);
         if let Err(error) = store.sweep_create(sweep, None, world.now).await {

@@ -10,12 +10,8 @@ use motif_store::{
     StoreError,
     records::{CheckpointRecord, Claim, Claimable, Fence, IdempotencyKey, LeaseOffer, Leased, Moved},
 };
-use motif_sweep::{
-    ids::{AttemptId, TrialId},
-    lifecycle::TrialState,
-    requires::Abilities,
-};
-use motif_wire::work::{Checkpoint, HeartbeatReply, Lease, MetricsReply, ReportReply};
+use motif_sweep::{ids::AttemptId, lifecycle::TrialState, requires::Abilities};
+use motif_wire::work::{Checkpoint, HeartbeatReply, MetricsReply, ReportReply};
 use motif_worker::core::{CallError, LeaseKey, Report};
 
 use super::{
@@ -299,7 +295,11 @@ impl World {
             self.note(format_args!("{:?} claims {name} as #{}", envelope.from, lease.attempt));
         }
         let epoch = queue.epoch();
-        let leases = leased.into_iter().map(|leased| wire(leased, epoch, &secret)).collect();
+        let lease = |leased: Leased| {
+            let secret = secret(leased.offer);
+            glue::lease(leased, epoch, &secret)
+        };
+        let leases = leased.into_iter().map(lease).collect();
         Ok(Some((Ok(Reply::Leases(leases)), effect)))
     }
 
@@ -365,24 +365,6 @@ impl World {
 
 pub(super) fn reap_every() -> Duration {
     Duration::from_secs(limits::REAP_EVERY_S)
-}
-
-fn wire(leased: Leased, epoch: u64, secret: &impl Fn(u32) -> String) -> Lease {
-    let TrialId(trial_id) = leased.trial_id;
-    Lease {
-        attempt_id: leased.attempt_id.0,
-        token: glue::token(epoch, leased.attempt, &secret(leased.offer)),
-        trial_id,
-        sweep_id: leased.sweep_id.0,
-        attempt: leased.attempt,
-        config: leased.config,
-        seed: leased.seed,
-        dataset_hash: leased.dataset_hash,
-        policy: leased.policy,
-        judged: leased.judged,
-        snapshots: leased.snapshots,
-        checkpoint: leased.checkpoint.map(glue::checkpoint),
-    }
 }
 
 /// The lease that a request presents.
